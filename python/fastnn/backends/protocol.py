@@ -1,0 +1,266 @@
+"""The backend protocol: what every backend computes, on raw arrays.
+
+A backend is a *module* with these functions (PEP 544: a module implements a protocol).
+``fastnn.backends.numpy`` is the specification: the shortest clear statement of each algorithm, correct for
+every dtype and stride. ``fastnn.backends.cpu`` starts from it and replaces what ``_cpu`` computes faster;
+what a kernel does not cover (a dtype, a layout) goes back to the specification.
+
+Conventions that hold for all of them:
+
+* Arrays in, arrays out. No autograd, no dtype promotion, no argument checking that the operation above has
+  already done. Floating arguments of one call share one dtype.
+* Inputs are never written to, except by the functions whose name ends in ``_step`` (optimizers).
+* An *image* has the logical shape (N, C, H, W). Its memory is NCHW (C-contiguous) or NHWC (channels last:
+  ``x.transpose(0, 2, 3, 1)`` is C-contiguous). The result has the layout of the first argument; any other
+  stride pattern counts as NCHW.
+* Pairs such as ``stride`` are ``(height, width)``. ``padding`` is symmetric.
+* A result may be a NumPy scalar where its shape is (); the caller wraps it.
+* The same call gives the same bits, for any number of threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+Pair = tuple[int, int]
+Axis = int | tuple[int, ...] | None
+
+
+class Backend(Protocol):
+    """The functions of a backend, by family; each family is one file in every backend."""
+
+    name: str
+
+    # -- elementwise (elementwise.py) ------------------------------------------------------------------
+    # Binary functions broadcast. Operands have the same dtype.
+    def add(self, a: Array, b: Array) -> Array: ...
+    def subtract(self, a: Array, b: Array) -> Array: ...
+    def multiply(self, a: Array, b: Array) -> Array: ...
+    def divide(self, a: Array, b: Array) -> Array: ...
+    def maximum(self, a: Array, b: Array) -> Array: ...
+    def minimum(self, a: Array, b: Array) -> Array: ...
+    def power(self, a: Array, b: Array) -> Array: ...
+    def negative(self, x: Array) -> Array: ...
+    def absolute(self, x: Array) -> Array: ...
+    def square(self, x: Array) -> Array: ...
+    def sqrt(self, x: Array) -> Array: ...
+    def exp(self, x: Array) -> Array: ...
+    def log(self, x: Array) -> Array: ...
+    def tanh(self, x: Array) -> Array: ...
+    def tanh_backward(self, g: Array, y: Array) -> Array: ...
+    def sigmoid(self, x: Array) -> Array: ...
+    def sigmoid_backward(self, g: Array, y: Array) -> Array: ...
+    def relu(self, x: Array) -> Array: ...
+
+    def relu_backward(self, g: Array, y: Array) -> Array:
+        """g where y > 0, else 0. ``y`` may be relu's input or its output: the sign is the same."""
+        ...
+
+    def leaky_relu(self, x: Array, negative_slope: float) -> Array: ...
+    def leaky_relu_backward(self, g: Array, x: Array, negative_slope: float) -> Array: ...
+
+    # -- reduction (reduction.py) ----------------------------------------------------------------------
+    # axis: None for all, one axis or several. Floating results have x's dtype.
+    def sum(self, x: Array, axis: Axis = None, keepdims: bool = False) -> Array: ...
+    def mean(self, x: Array, axis: Axis = None, keepdims: bool = False) -> Array: ...
+    def amax(self, x: Array, axis: Axis = None, keepdims: bool = False) -> Array: ...
+    def amin(self, x: Array, axis: Axis = None, keepdims: bool = False) -> Array: ...
+    def argmax(self, x: Array, axis: int | None = None, keepdims: bool = False) -> Array: ...
+    def argmin(self, x: Array, axis: int | None = None, keepdims: bool = False) -> Array: ...
+
+    # -- gemm (gemm.py) --------------------------------------------------------------------------------
+    def matmul(self, a: Array, b: Array) -> Array:
+        """``a @ b`` with NumPy's rules: 1-d operands, broadcast batches, any strides (transposes are free)."""
+        ...
+
+    def linear(
+        self, x: Array, weight: Array, bias: Array | None, activation: str | None = None
+    ) -> Array:
+        """activation(x @ weight.T + bias): x (..., K), weight (N, K), bias (N,); activation None or "relu"."""
+        ...
+
+    # -- conv (conv.py) --------------------------------------------------------------------------------
+    def conv2d(
+        self,
+        x: Array,
+        weight: Array,
+        bias: Array | None,
+        stride: Pair,
+        padding: Pair,
+        dilation: Pair,
+        groups: int,
+        activation: str | None = None,
+    ) -> Array:
+        """Cross-correlation: x (N, C, H, W), weight (O, C / groups, KH, KW), bias (O,)."""
+        ...
+
+    def conv2d_input_grad(
+        self,
+        g: Array,
+        weight: Array,
+        input_shape: tuple[int, ...],
+        stride: Pair,
+        padding: Pair,
+        dilation: Pair,
+        groups: int,
+    ) -> Array: ...
+
+    def conv2d_weight_grad(
+        self,
+        g: Array,
+        x: Array,
+        weight_shape: tuple[int, ...],
+        stride: Pair,
+        padding: Pair,
+        dilation: Pair,
+        groups: int,
+    ) -> Array: ...
+
+    # -- pool (pool.py) --------------------------------------------------------------------------------
+    def max_pool2d(
+        self, x: Array, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair, ceil_mode: bool
+    ) -> tuple[Array, Array]:
+        """(y, indices): indices int32, each maximum's flat position h * W + w in its input plane.
+
+        The first maximum in row-major order wins; a NaN in the window wins over everything (as in PyTorch).
+        """
+        ...
+
+    def max_pool2d_backward(
+        self, g: Array, indices: Array, input_shape: tuple[int, ...]
+    ) -> Array: ...
+
+    def avg_pool2d(
+        self,
+        x: Array,
+        kernel: Pair,
+        stride: Pair,
+        padding: Pair,
+        ceil_mode: bool,
+        count_include_pad: bool,
+        divisor_override: int | None,
+    ) -> Array: ...
+
+    def avg_pool2d_backward(
+        self,
+        g: Array,
+        input_shape: tuple[int, ...],
+        kernel: Pair,
+        stride: Pair,
+        padding: Pair,
+        ceil_mode: bool,
+        count_include_pad: bool,
+        divisor_override: int | None,
+    ) -> Array: ...
+
+    def adaptive_avg_pool2d(self, x: Array, output_size: Pair) -> Array: ...
+    def adaptive_avg_pool2d_backward(self, g: Array, input_shape: tuple[int, ...]) -> Array: ...
+
+    # -- softmax (softmax.py) --------------------------------------------------------------------------
+    def softmax(self, x: Array, axis: int) -> Array: ...
+    def softmax_backward(self, g: Array, y: Array, axis: int) -> Array: ...
+    def log_softmax(self, x: Array, axis: int) -> Array: ...
+    def log_softmax_backward(self, g: Array, y: Array, axis: int) -> Array: ...
+
+    def cross_entropy(
+        self,
+        logits: Array,
+        target: Array,
+        weight: Array | None,
+        ignore_index: int,
+        label_smoothing: float,
+    ) -> tuple[Array, Array]:
+        """(loss, lse), each (N,): logits (N, C), target int64 (N,), weight (C,).
+
+        loss[n] = (1 - s) * w[t] * (lse - x[t]) + s / C * sum_c w[c] * (lse - x[c]); 0 where t == ignore_index.
+        lse[n] = log(sum_c exp(logits[n, c])). Raises IndexError for a target outside 0..C-1.
+        """
+        ...
+
+    def cross_entropy_backward(
+        self,
+        g: Array,
+        logits: Array,
+        target: Array,
+        lse: Array,
+        weight: Array | None,
+        ignore_index: int,
+        label_smoothing: float,
+    ) -> Array:
+        """Gradient (N, C) with respect to the logits; g is (N,), the gradient of each sample's loss."""
+        ...
+
+    # -- norm (norm.py) --------------------------------------------------------------------------------
+    def batch_norm(
+        self, x: Array, weight: Array | None, bias: Array | None, eps: float
+    ) -> tuple[Array, Array, Array]:
+        """(y, mean, var) over all axes but 1: x (N, C, ...); mean and biased variance are (C,)."""
+        ...
+
+    def batch_norm_backward(
+        self, g: Array, x: Array, weight: Array | None, mean: Array, var: Array, eps: float
+    ) -> tuple[Array, Array, Array]:
+        """(gx, gweight, gbias) of ``batch_norm``, through the batch statistics."""
+        ...
+
+    # -- random (random.py) ----------------------------------------------------------------------------
+    def philox(self, seed: int, offset: int, n: int) -> npt.NDArray[np.uint32]:
+        """n words of Philox 4x32-10: word j is lane j % 4 of the block with counter offset + j // 4.
+
+        Counter (lo, hi, 0, 0), key (seed's low 32 bits, its high 32 bits).
+        """
+        ...
+
+    def uniform(self, seed: int, offset: int, shape: tuple[int, ...], dtype: npt.DTypeLike) -> Array:
+        """In [0, 1). float32: word j >> 8, times 2**-24. float64: words 2j and 2j+1, 27 and 26 bits."""
+        ...
+
+    def dropout(self, x: Array, p: float, seed: int, offset: int) -> tuple[Array, Array]:
+        """(y, mask): element j (C order) is kept where its float32 uniform >= p; y = x * mask / (1 - p)."""
+        ...
+
+    def dropout_backward(self, g: Array, mask: Array, p: float) -> Array: ...
+
+    # -- optim (optim.py) ------------------------------------------------------------------------------
+    # Lists of equal length, one entry a parameter; parameters and state are updated in place.
+    def sgd_step(
+        self,
+        params: Sequence[Array],
+        grads: Sequence[Array],
+        momentum_buffers: Sequence[Array] | None,
+        *,
+        lr: float,
+        momentum: float,
+        dampening: float,
+        weight_decay: float,
+        nesterov: bool,
+        maximize: bool,
+        first: bool,
+    ) -> None:
+        """torch.optim.SGD's step. ``first``: the buffers are new, and take the gradient undampened."""
+        ...
+
+    def adam_step(
+        self,
+        params: Sequence[Array],
+        grads: Sequence[Array],
+        exp_avgs: Sequence[Array],
+        exp_avg_sqs: Sequence[Array],
+        max_exp_avg_sqs: Sequence[Array] | None,
+        *,
+        step: int,
+        lr: float,
+        beta1: float,
+        beta2: float,
+        eps: float,
+        weight_decay: float,
+        decoupled: bool,
+        maximize: bool,
+    ) -> None:
+        """torch.optim.Adam's step (AdamW's where ``decoupled``); ``step`` counts from 1."""
+        ...
