@@ -1,0 +1,140 @@
+"""The NumPy backend: the specification of every function, and what runs where nothing faster is built."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fastnn.backends.numpy.elementwise import (
+    add,
+    subtract,
+    multiply,
+    divide,
+    maximum,
+    minimum,
+    power,
+    negative,
+    absolute,
+    square,
+    sqrt,
+    exp,
+    log,
+    tanh,
+    tanh_backward,
+    sigmoid,
+    sigmoid_backward,
+    relu,
+    relu_backward,
+    leaky_relu,
+    leaky_relu_backward,
+)
+from fastnn.backends.numpy.reduction import (
+    sum,
+    mean,
+    amax,
+    amin,
+    argmax,
+    argmin,
+)
+from fastnn.backends.numpy.gemm import (
+    matmul,
+    linear,
+)
+from fastnn.backends.numpy.conv import (
+    conv2d,
+    conv2d_input_grad,
+    conv2d_weight_grad,
+)
+from fastnn.backends.numpy.pool import (
+    max_pool2d,
+    max_pool2d_backward,
+    avg_pool2d,
+    avg_pool2d_backward,
+    adaptive_avg_pool2d,
+    adaptive_avg_pool2d_backward,
+)
+from fastnn.backends.numpy.softmax import (
+    softmax,
+    softmax_backward,
+    log_softmax,
+    log_softmax_backward,
+    cross_entropy,
+    cross_entropy_backward,
+)
+from fastnn.backends.numpy.norm import (
+    batch_norm,
+    batch_norm_backward,
+)
+from fastnn.backends.numpy.random import (
+    philox,
+    uniform,
+    dropout,
+    dropout_backward,
+)
+from fastnn.backends.numpy.optim import (
+    sgd_step,
+    adam_step,
+)
+
+name = "numpy"
+
+if TYPE_CHECKING:
+    from fastnn.backends import numpy as _this
+    from fastnn.backends.protocol import Backend
+
+    _: Backend = _this  # the module satisfies the protocol
+
+__all__ = [
+    "name",
+    "add",
+    "subtract",
+    "multiply",
+    "divide",
+    "maximum",
+    "minimum",
+    "power",
+    "negative",
+    "absolute",
+    "square",
+    "sqrt",
+    "exp",
+    "log",
+    "tanh",
+    "tanh_backward",
+    "sigmoid",
+    "sigmoid_backward",
+    "relu",
+    "relu_backward",
+    "leaky_relu",
+    "leaky_relu_backward",
+    "sum",
+    "mean",
+    "amax",
+    "amin",
+    "argmax",
+    "argmin",
+    "matmul",
+    "linear",
+    "conv2d",
+    "conv2d_input_grad",
+    "conv2d_weight_grad",
+    "max_pool2d",
+    "max_pool2d_backward",
+    "avg_pool2d",
+    "avg_pool2d_backward",
+    "adaptive_avg_pool2d",
+    "adaptive_avg_pool2d_backward",
+    "softmax",
+    "softmax_backward",
+    "log_softmax",
+    "log_softmax_backward",
+    "cross_entropy",
+    "cross_entropy_backward",
+    "batch_norm",
+    "batch_norm_backward",
+    "philox",
+    "uniform",
+    "dropout",
+    "dropout_backward",
+    "sgd_step",
+    "adam_step",
+]
