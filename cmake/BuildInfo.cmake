@@ -1,0 +1,30 @@
+# Writes fastnn/_build_info.json, which fastnn.show_config() reads, and prints the same on the console.
+if(FASTNN_CPU_MISSING STREQUAL "")
+    set(info_cpu true)
+    set(info_compiler "${CMAKE_CXX_COMPILER_ID} ${CMAKE_CXX_COMPILER_VERSION}")
+    list(JOIN FASTNN_ISA_LEVELS "\", \"" info_levels)
+    set(info_levels "\"${info_levels}\"")
+    message(STATUS "fastnn: C++ kernels for ${FASTNN_ISA_LEVELS}, ${info_compiler}, ${CMAKE_BUILD_TYPE}")
+else()
+    set(info_cpu false)
+    set(info_compiler "")
+    set(info_levels "")
+    message(STATUS "fastnn: NumPy only: ${FASTNN_CPU_MISSING}")
+endif()
+list(JOIN FASTNN_SANITIZE ", " info_sanitize)
+
+set(info_file ${CMAKE_CURRENT_BINARY_DIR}/_build_info.json)
+file(WRITE ${info_file}
+"{
+  \"cpu\": ${info_cpu},
+  \"cpu_missing\": \"${FASTNN_CPU_MISSING}\",
+  \"compiler\": \"${info_compiler}\",
+  \"isa_levels\": [${info_levels}],
+  \"build_type\": \"${CMAKE_BUILD_TYPE}\",
+  \"sanitizers\": \"${info_sanitize}\"
+}
+")
+install(FILES ${info_file} DESTINATION fastnn)
+if(FASTNN_INPLACE)
+    file(COPY ${info_file} DESTINATION ${CMAKE_CURRENT_SOURCE_DIR}/python/fastnn)
+endif()

@@ -1,0 +1,95 @@
+// NumPy arrays in and out of the bindings.
+//
+// A binding takes py::array arguments with .noconvert(), asks dtype_of() which kernel fits, and
+// returns NotImplemented where none does (another dtype, byte order or alignment): the Python
+// backend then calls the NumPy specification. Shapes that make no sense are a ValueError.
+#pragma once
+
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+
+#include <cstdint>
+#include <span>
+#include <string>
+
+#include "core/buffer_pool.h"
+
+namespace fastnn::bindings {
+
+namespace py = pybind11;
+
+enum class DType { float32, float64, int32, int64, uint32, boolean, other };
+
+inline const py::detail::PyArray_Proxy* proxy(const py::array& a) {
+    return py::detail::array_proxy(a.ptr());
+}
+
+// `other` for a dtype without kernels, and for arrays with foreign byte order or unaligned
+// elements.
+inline DType dtype_of(const py::array& a) {
+    using api = py::detail::npy_api;
+    const auto* descr = reinterpret_cast<const py::detail::PyArrayDescr_Proxy*>(proxy(a)->descr);
+    const bool native = descr->byteorder != '>'; // NumPy writes '=' or '|' for native order
+    if (!native || !(proxy(a)->flags & api::NPY_ARRAY_ALIGNED_))
+        return DType::other;
+    switch (descr->type_num) {
+    case api::NPY_FLOAT_:
+        return DType::float32;
+    case api::NPY_DOUBLE_:
+        return DType::float64;
+    case api::NPY_BOOL_:
+        return DType::boolean;
+    default:
+        break;
+    }
+    const ssize_t size = a.itemsize();
+    if (descr->kind == 'i')
+        return size == 4 ? DType::int32 : size == 8 ? DType::int64 : DType::other;
+    if (descr->kind == 'u' && size == 4)
+        return DType::uint32;
+    return DType::other;
+}
+
+// The float type that all arrays share, or `other`.
+template <class... Arrays>
+DType common_float(const py::array& first, const Arrays&... rest) {
+    const DType dtype = dtype_of(first);
+    const bool is_float = dtype == DType::float32 || dtype == DType::float64;
+    return is_float && ((dtype_of(rest) == dtype) && ...) ? dtype : DType::other;
+}
+
+inline py::object not_implemented() {
+    return py::reinterpret_borrow<py::object>(Py_NotImplemented);
+}
+
+template <class T>
+const T* data(const py::array& a) {
+    return static_cast<const T*>(static_cast<const void*>(proxy(a)->data));
+}
+
+// Strides are counted in elements everywhere in the kernels.
+template <class T>
+int64_t stride(const py::array& a, int axis) {
+    return static_cast<int64_t>(proxy(a)->strides[axis] / static_cast<ssize_t>(sizeof(T)));
+}
+
+inline bool is_contiguous(const py::array& a) {
+    return (proxy(a)->flags & py::detail::npy_api::NPY_ARRAY_C_CONTIGUOUS_) != 0;
+}
+
+// A new array on memory of the buffer pool (on NumPy's own where it is small), C-contiguous,
+// uninitialised.
+py::array new_array(const py::dtype& dtype, std::span<const ssize_t> shape);
+// The same with the given strides in bytes, which must be a permutation of contiguous ones.
+py::array new_array(const py::dtype& dtype, std::span<const ssize_t> shape,
+                    std::span<const ssize_t> strides);
+
+template <class T>
+T* mutable_data(const py::array& a) {
+    return static_cast<T*>(static_cast<void*>(proxy(a)->data));
+}
+
+// "(2, 3)", for error messages.
+std::string shape_text(const py::array& a);
+
+} // namespace fastnn::bindings

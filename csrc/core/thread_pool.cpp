@@ -1,0 +1,266 @@
+// The thread pool behind parallel_for.
+//
+// Workers wait for a new job: for a few microseconds by spinning, since the next operation of a
+// model usually follows at once, then asleep on a futex. A job is open while its caller works on it
+// too; a worker enters an open job, takes chunks from a shared counter, and leaves. The caller
+// takes chunks until none is left, closes the job and waits for the workers inside, never for those
+// that are still waking up.
+#include "core/parallel.h"
+
+#include <atomic>
+#include <cerrno>
+#include <chrono>
+#include <cstdlib>
+#include <exception>
+#include <mutex>
+#include <new>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#if defined(__linux__)
+#include <sched.h>
+#endif
+#if !defined(_WIN32)
+#include <pthread.h>
+#include <signal.h>
+#endif
+
+namespace fastnn {
+namespace {
+
+constexpr auto kSpinTime = std::chrono::microseconds(40);
+
+void pause_cpu() {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
+// Spins until done() holds or the spin time is over; returns whether it holds.
+template <class Done>
+bool spin_until(Done done) {
+    for (int i = 0; i < 64; ++i) {
+        if (done())
+            return true;
+        pause_cpu();
+    }
+    const auto end = std::chrono::steady_clock::now() + kSpinTime;
+    do {
+        for (int i = 0; i < 32; ++i) {
+            if (done())
+                return true;
+            pause_cpu();
+        }
+    } while (std::chrono::steady_clock::now() < end);
+    return false;
+}
+
+thread_local bool t_inside = false; // this thread runs a chunk
+
+class ThreadPool {
+  public:
+    explicit ThreadPool(int workers) {
+#if !defined(_WIN32)
+        // Signals are Python's main thread's business.
+        sigset_t all, before;
+        sigfillset(&all);
+        pthread_sigmask(SIG_SETMASK, &all, &before);
+#endif
+        try {
+            for (int i = 0; i < workers; ++i)
+                threads_.emplace_back([this] { work(); });
+        } catch (const std::exception&) {
+            // The system allows no more threads: those that started do the work.
+        }
+#if !defined(_WIN32)
+        pthread_sigmask(SIG_SETMASK, &before, nullptr);
+#endif
+    }
+
+    ~ThreadPool() {
+        stop_.store(true);
+        epoch_.fetch_add(1);
+        epoch_.notify_all();
+        for (std::thread& thread : threads_)
+            thread.join();
+    }
+
+    void run(int64_t chunks, void (*body)(void*, int64_t), void* context) {
+        chunks_ = chunks;
+        body_ = body;
+        context_ = context;
+        next_.store(0, std::memory_order_relaxed);
+        failed_.store(false, std::memory_order_relaxed);
+        gate_.store(kOpen, std::memory_order_release);
+        epoch_.fetch_add(1);
+        epoch_.notify_all();
+        take_chunks();
+        uint32_t gate = gate_.fetch_and(~kOpen, std::memory_order_acq_rel) & ~kOpen;
+        const auto nobody_inside = [&] {
+            return (gate = gate_.load(std::memory_order_acquire)) == 0;
+        };
+        while (!spin_until(nobody_inside))
+            gate_.wait(gate, std::memory_order_acquire);
+        if (failed_.load(std::memory_order_relaxed)) {
+            const std::exception_ptr error = std::exchange(error_, nullptr);
+            std::rethrow_exception(error);
+        }
+    }
+
+  private:
+    static constexpr uint32_t kOpen = 1u
+                                      << 31; // the other bits of the gate count the workers inside
+
+    void work() {
+        uint32_t seen = 0;
+        for (;;) {
+            const auto news = [&] { return epoch_.load(std::memory_order_acquire) != seen; };
+            while (!spin_until(news))
+                epoch_.wait(seen, std::memory_order_acquire);
+            seen = epoch_.load(std::memory_order_acquire);
+            if (stop_.load())
+                return;
+            uint32_t gate = gate_.load(std::memory_order_relaxed);
+            bool entered = false;
+            while ((gate & kOpen) && !entered)
+                entered = gate_.compare_exchange_weak(gate, gate + 1, std::memory_order_acq_rel);
+            if (!entered)
+                continue;
+            take_chunks();
+            if (gate_.fetch_sub(1, std::memory_order_acq_rel) == 1) // closed, and the last one out
+                gate_.notify_all();
+        }
+    }
+
+    void take_chunks() {
+        t_inside = true;
+        for (;;) {
+            const int64_t chunk = next_.fetch_add(1, std::memory_order_relaxed);
+            if (chunk >= chunks_)
+                break;
+            try {
+                body_(context_, chunk);
+            } catch (...) {
+                if (!failed_.exchange(true, std::memory_order_relaxed))
+                    error_ = std::current_exception();
+                next_.store(chunks_, std::memory_order_relaxed);
+            }
+        }
+        t_inside = false;
+    }
+
+    // Written by the caller while the gate is shut and empty.
+    int64_t chunks_ = 0;
+    void (*body_)(void*, int64_t) = nullptr;
+    void* context_ = nullptr;
+    std::exception_ptr error_;
+
+    alignas(64) std::atomic<int64_t> next_{0};
+    std::atomic<bool> failed_{false};
+    alignas(64) std::atomic<uint32_t> gate_{0};
+    alignas(64) std::atomic<uint32_t> epoch_{0};
+    std::atomic<bool> stop_{false};
+    std::vector<std::thread> threads_;
+};
+
+// The pool starts at the first call that needs it. `busy` is held while a job runs or the pool
+// changes.
+struct Runtime {
+    std::mutex busy;
+    ThreadPool* pool = nullptr;
+    std::atomic<int> threads{1};
+};
+
+Runtime& runtime() {
+    alignas(Runtime) static unsigned char storage[sizeof(Runtime)];
+    static Runtime* const instance = new (storage) Runtime; // never destroyed: workers outlive main
+    return *instance;
+}
+
+int usable_cpus() {
+#if defined(__linux__)
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    if (sched_getaffinity(0, sizeof set, &set) == 0)
+        return CPU_COUNT(&set);
+#endif
+    const unsigned n = std::thread::hardware_concurrency();
+    return n ? static_cast<int>(n) : 1;
+}
+
+#if !defined(_WIN32)
+// fork() copies the calling thread alone. No job may run meanwhile, and the child forgets the
+// parent's workers: their memory is left as it is, and a new pool starts when it is needed.
+void before_fork() {
+    runtime().busy.lock();
+}
+void after_fork_in_parent() {
+    runtime().busy.unlock();
+}
+void after_fork_in_child() {
+    runtime().pool = nullptr;
+    runtime().busy.unlock();
+}
+#endif
+
+} // namespace
+
+void parallel_for_erased(int64_t chunks, void (*body)(void*, int64_t), void* context) {
+    Runtime& rt = runtime();
+    const int threads = rt.threads.load(std::memory_order_relaxed);
+    std::unique_lock<std::mutex> lock(rt.busy, std::defer_lock);
+    if (chunks <= 1 || threads == 1 || t_inside || !lock.try_lock()) {
+        for (int64_t chunk = 0; chunk < chunks; ++chunk)
+            body(context, chunk);
+        return;
+    }
+    if (!rt.pool)
+        rt.pool = new ThreadPool(threads - 1);
+    rt.pool->run(chunks, body, context);
+}
+
+int num_threads() {
+    return runtime().threads.load(std::memory_order_relaxed);
+}
+
+void set_num_threads(int n) {
+    if (n < 1)
+        throw std::invalid_argument("set_num_threads wants a positive number, got " +
+                                    std::to_string(n));
+    if (t_inside)
+        throw std::runtime_error("set_num_threads: called from inside a parallel region");
+    Runtime& rt = runtime();
+    const std::lock_guard<std::mutex> lock(rt.busy);
+    if (n == rt.threads.load(std::memory_order_relaxed))
+        return;
+    delete std::exchange(rt.pool, nullptr);
+    rt.threads.store(n, std::memory_order_relaxed);
+}
+
+void init_threads() {
+    int n = usable_cpus();
+    if (const char* text = std::getenv("FASTNN_NUM_THREADS"); text && *text) {
+        char* end = nullptr;
+        errno = 0;
+        const long value = std::strtol(text, &end, 10);
+        if (*end || errno || value < 1 || value > 4096)
+            throw std::runtime_error(
+                "FASTNN_NUM_THREADS wants a number of threads from 1 to 4096, got '" +
+                std::string(text) + "'");
+        n = static_cast<int>(value);
+    }
+    runtime().threads.store(n, std::memory_order_relaxed);
+#if !defined(_WIN32)
+    static const int registered =
+        pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
+    if (registered != 0)
+        throw std::runtime_error("pthread_atfork failed");
+#endif
+}
+
+} // namespace fastnn

@@ -1,0 +1,161 @@
+// Vec<T>: as many T as one vector register of the ISA level holds, on GCC/Clang vector extensions.
+//
+// Operators work lane by lane: a + b, a * b, a < b (a mask: an integer vector of -1 and 0), mask ?
+// a : b. What they do not give is here. Include it from *_kernels.cpp only; everything is inlined,
+// so no symbol is shared between levels.
+#pragma once
+
+#include <cstdint>
+#include <type_traits> // types alone: no code
+
+#include "core/parallel.h" // FASTNN_INLINE
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+namespace fastnn::FASTNN_ISA {
+
+#if defined(__AVX512F__)
+inline constexpr int kVectorBytes = 64;
+#elif defined(__AVX2__)
+inline constexpr int kVectorBytes = 32;
+#else
+inline constexpr int kVectorBytes = 16;
+#endif
+
+template <class T>
+struct VecOf {
+    typedef T type __attribute__((vector_size(kVectorBytes)));
+};
+// T is float, double or an integer type. Vec<int32_t> has the lanes of Vec<float>, Vec<int64_t>
+// those of Vec<double>.
+template <class T>
+using Vec = typename VecOf<T>::type;
+template <class T>
+inline constexpr int kLanes = kVectorBytes / static_cast<int>(sizeof(T));
+
+template <class V>
+using LaneOf = std::remove_cvref_t<decltype(V{}[0])>;
+
+// -- memory: no alignment is needed
+// --------------------------------------------------------------------------------
+template <class T>
+FASTNN_INLINE Vec<T> load(const T* p) {
+    Vec<T> v;
+    __builtin_memcpy(&v, p, sizeof v);
+    return v;
+}
+
+template <class T>
+FASTNN_INLINE void store(T* p, Vec<T> v) {
+    __builtin_memcpy(p, &v, sizeof v);
+}
+
+template <class T>
+FASTNN_INLINE Vec<T> broadcast(T x) {
+    return x - Vec<T>{}; // x - 0 is x, for -0 and NaN too
+}
+
+// The first n lanes (0 <= n <= lanes) from memory, the others zero. Memory beyond them is not
+// touched.
+template <class T>
+FASTNN_INLINE Vec<T> load_partial(const T* p, int64_t n) {
+#if defined(__AVX512F__)
+    if constexpr (sizeof(T) == 4)
+        return (Vec<T>)_mm512_maskz_loadu_epi32(static_cast<__mmask16>((1u << n) - 1), p);
+    else if constexpr (sizeof(T) == 8)
+        return (Vec<T>)_mm512_maskz_loadu_epi64(static_cast<__mmask8>((1u << n) - 1), p);
+#endif
+    Vec<T> v = {};
+    for (int64_t i = 0; i < n; ++i)
+        v[i] = p[i];
+    return v;
+}
+
+template <class T>
+FASTNN_INLINE void store_partial(T* p, Vec<T> v, int64_t n) {
+#if defined(__AVX512F__)
+    if constexpr (sizeof(T) == 4) {
+        _mm512_mask_storeu_epi32(p, static_cast<__mmask16>((1u << n) - 1), (__m512i)v);
+        return;
+    } else if constexpr (sizeof(T) == 8) {
+        _mm512_mask_storeu_epi64(p, static_cast<__mmask8>((1u << n) - 1), (__m512i)v);
+        return;
+    }
+#endif
+    for (int64_t i = 0; i < n; ++i)
+        p[i] = v[i];
+}
+
+// -- arithmetic
+// ----------------------------------------------------------------------------------------------------
+// a * b + c, rounded once where the level has FMA.
+template <class V>
+FASTNN_INLINE V fma(V a, V b, V c) {
+    return a * b + c;
+}
+
+// a > b ? a : b, so b where either is NaN: what one instruction does.
+template <class V>
+FASTNN_INLINE V max(V a, V b) {
+#if defined(__AVX512F__)
+    if constexpr (std::is_same_v<LaneOf<V>, float>)
+        return (V)_mm512_max_ps((__m512)a, (__m512)b);
+    else if constexpr (std::is_same_v<LaneOf<V>, double>)
+        return (V)_mm512_max_pd((__m512d)a, (__m512d)b);
+#endif
+    return a > b ? a : b;
+}
+
+// a < b ? a : b, so b where either is NaN.
+template <class V>
+FASTNN_INLINE V min(V a, V b) {
+#if defined(__AVX512F__)
+    if constexpr (std::is_same_v<LaneOf<V>, float>)
+        return (V)_mm512_min_ps((__m512)a, (__m512)b);
+    else if constexpr (std::is_same_v<LaneOf<V>, double>)
+        return (V)_mm512_min_pd((__m512d)a, (__m512d)b);
+#endif
+    return a < b ? a : b;
+}
+
+template <class V>
+FASTNN_INLINE V sqrt(V a) {
+    for (int i = 0; i < static_cast<int>(sizeof(V) / sizeof(LaneOf<V>)); ++i)
+        a[i] = sizeof(LaneOf<V>) == 4 ? (LaneOf<V>)__builtin_sqrtf((float)a[i])
+                                      : (LaneOf<V>)__builtin_sqrt((double)a[i]);
+    return a;
+}
+
+// -- reductions of one vector, always in the same order: halves folded together
+// --------------------------------------
+template <class V, class Combine>
+FASTNN_INLINE auto fold(V v, Combine combine) {
+    constexpr int lanes = static_cast<int>(sizeof(V) / sizeof(v[0]));
+    LaneOf<V> t[lanes];
+    __builtin_memcpy(t, &v, sizeof v);
+#pragma GCC unroll 8
+    for (int width = lanes / 2; width > 0; width /= 2)
+#pragma GCC unroll 16
+        for (int i = 0; i < width; ++i)
+            t[i] = combine(t[i], t[i + width]);
+    return t[0];
+}
+
+template <class V>
+FASTNN_INLINE auto sum(V v) {
+    return fold(v, [](auto a, auto b) { return a + b; });
+}
+
+template <class V>
+FASTNN_INLINE auto max_lane(V v) {
+    return fold(v, [](auto a, auto b) { return a > b ? a : b; });
+}
+
+template <class V>
+FASTNN_INLINE auto min_lane(V v) {
+    return fold(v, [](auto a, auto b) { return a < b ? a : b; });
+}
+
+} // namespace fastnn::FASTNN_ISA

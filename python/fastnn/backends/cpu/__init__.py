@@ -1,0 +1,24 @@
+"""The C++ backend: what `fastnn._cpu` computes; the rest comes from the NumPy backend.
+
+The module itself is the backend; `fastnn.backends.protocol.Backend` says what each function does. A function here hands
+its arrays to a kernel, which answers NotImplemented to a dtype, byte order or alignment that it does not serve; then the
+NumPy function does the work.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+# What the kernels do not serve stays NumPy's; the imports below replace the rest, family by family.
+from fastnn.backends.numpy import *  # noqa: F403
+from fastnn.backends.cpu.gemm import (
+    matmul as matmul,
+)
+
+name = "cpu"
+
+if TYPE_CHECKING:
+    from fastnn.backends import cpu as _this
+    from fastnn.backends.protocol import Backend
+
+    _: Backend = _this  # the module satisfies the protocol
