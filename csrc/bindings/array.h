@@ -12,13 +12,12 @@
 #include <span>
 #include <string>
 
+#include "bindings/dtype.h"
 #include "core/buffer_pool.h"
 
 namespace fastnn::bindings {
 
 namespace py = pybind11;
-
-enum class DType { float32, float64, int32, int64, uint32, boolean, other };
 
 inline const py::detail::PyArray_Proxy* proxy(const py::array& a) {
     return py::detail::array_proxy(a.ptr());

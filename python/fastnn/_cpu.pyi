@@ -1,10 +1,12 @@
 """The C++ module. Kernels return NotImplemented for arrays that they do not serve (see backends/cpu)."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import numpy.typing as npt
 
 Array = npt.NDArray[Any]
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 # -- bindings/runtime.cpp
 def isa() -> str: ...
@@ -15,6 +17,9 @@ def set_num_threads(n: int) -> None: ...
 def pool_stats() -> dict[str, int]: ...
 def pool_trim() -> None: ...
 def pool_set_limit(bytes: int) -> None: ...
+
+# -- bindings/fast_call.cpp: the kernels of the other families, by the names of the protocol
+def with_fallback(name: str, fallback: Function) -> Function: ...
 
 # -- bindings/gemm.cpp
 def matmul(a: Array, b: Array) -> Array: ...

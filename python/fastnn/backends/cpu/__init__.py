@@ -11,6 +11,28 @@ from typing import TYPE_CHECKING
 
 # What the kernels do not serve stays NumPy's; the imports below replace the rest, family by family.
 from fastnn.backends.numpy import *  # noqa: F403
+from fastnn.backends.cpu.elementwise import (
+    absolute as absolute,
+    add as add,
+    divide as divide,
+    exp as exp,
+    leaky_relu as leaky_relu,
+    leaky_relu_backward as leaky_relu_backward,
+    log as log,
+    maximum as maximum,
+    minimum as minimum,
+    multiply as multiply,
+    negative as negative,
+    relu as relu,
+    relu_backward as relu_backward,
+    sigmoid as sigmoid,
+    sigmoid_backward as sigmoid_backward,
+    sqrt as sqrt,
+    square as square,
+    subtract as subtract,
+    tanh as tanh,
+    tanh_backward as tanh_backward,
+)
 from fastnn.backends.cpu.gemm import (
     matmul as matmul,
 )

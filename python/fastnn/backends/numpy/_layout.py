@@ -14,11 +14,14 @@ def is_channels_last(x: Array) -> bool:
     >>> is_channels_last(np.zeros((2, 5, 5, 3)).transpose(0, 3, 1, 2))
     True
     """
-    return x.ndim == 4 and not x.flags.c_contiguous and x.transpose(0, 2, 3, 1).flags.c_contiguous
+    if x.ndim != 4 or x.flags.c_contiguous:
+        return False
+    return bool(x.transpose(0, 2, 3, 1).flags.c_contiguous)
 
 
 def with_layout_of(y: Array, like: Array) -> Array:
     """y stored in the layout of ``like``: NHWC where ``like`` is channels last, else NCHW."""
     if is_channels_last(like):
-        return np.ascontiguousarray(y.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
+        stored: Array = np.ascontiguousarray(y.transpose(0, 2, 3, 1))
+        return stored.transpose(0, 3, 1, 2)
     return np.ascontiguousarray(y)

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from fastnn.backends.protocol import Array
 
-add = np.add
-subtract = np.subtract
-multiply = np.multiply
-divide = np.true_divide
-maximum = np.maximum
-minimum = np.minimum
-power = np.power
-negative = np.negative
-absolute = np.absolute
-square = np.square
-sqrt = np.sqrt
-exp = np.exp
-log = np.log
-tanh = np.tanh
+Binary = Callable[[Array, Array], Array]
+Unary = Callable[[Array], Array]
+
+add: Binary = np.add
+subtract: Binary = np.subtract
+multiply: Binary = np.multiply
+divide: Binary = np.true_divide
+maximum: Binary = np.maximum
+minimum: Binary = np.minimum
+power: Binary = np.power
+negative: Unary = np.negative
+absolute: Unary = np.absolute
+square: Unary = np.square
+sqrt: Unary = np.sqrt
+exp: Unary = np.exp
+log: Unary = np.log
+tanh: Unary = np.tanh
 
 
 class _Zeros(dict[np.dtype[Any], Array]):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from fastnn.backends.protocol import Array
 
-matmul = np.matmul
+matmul: Callable[[Array, Array], Array] = np.matmul
 
 
 def linear(x: Array, weight: Array, bias: Array | None, activation: str | None = None) -> Array:

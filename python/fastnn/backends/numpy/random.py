@@ -53,7 +53,7 @@ def uniform(seed: int, offset: int, shape: tuple[int, ...], dtype: npt.DTypeLike
     """In [0, 1). float32: word j >> 8, times 2**-24. float64: words 2j and 2j+1, 27 and 26 bits."""
     n = prod(shape)
     if np.dtype(dtype) == np.float32:
-        u = (philox(seed, offset, n) >> np.uint32(8)).astype(np.float32) * np.float32(2**-24)
+        u: Array = (philox(seed, offset, n) >> np.uint32(8)).astype(np.float32) * np.float32(2**-24)
     elif np.dtype(dtype) == np.float64:
         word = philox(seed, offset, 2 * n).reshape(n, 2).astype(_U64)
         high, low = word[:, 0] >> _U64(5), word[:, 1] >> _U64(6)

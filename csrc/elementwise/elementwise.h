@@ -1,0 +1,67 @@
+// Elementwise functions of one or two arrays, with broadcasting.
+//
+// A kernel works on a block of rows x cols. The output is dense; an operand's column stride is 1 or
+// 0 (one value for the whole row), its row stride anything. Broadcasting of a row, of a channel and
+// of a scalar are all such blocks; the driver collapses the shapes to them. Floor: the bytes of the
+// arrays.
+#pragma once
+
+#include <cstdint>
+
+#include "core/isa.h"
+
+namespace fastnn {
+
+enum class Elementwise {
+    add,
+    subtract,
+    multiply,
+    divide,
+    maximum,
+    minimum,
+    tanh_backward,       // (g, y): g (1 - y^2)
+    sigmoid_backward,    // (g, y): g y (1 - y)
+    relu_backward,       // (g, y): y > 0 ? g : 0
+    leaky_relu_backward, // (g, x): x > 0 ? g : parameter * g
+    last_binary = leaky_relu_backward,
+    negative,
+    absolute,
+    square,
+    sqrt,
+    exp,
+    log,
+    tanh,
+    sigmoid,
+    relu,
+    leaky_relu, // x > 0 ? x : parameter * x
+    count
+};
+
+// Strides in elements. Unary functions do not look at b.
+using ElementwiseKernel = void (*)(int64_t rows, int64_t cols, const void* a, int64_t a_row,
+                                   int64_t a_col, const void* b, int64_t b_row, int64_t b_col,
+                                   void* y, double parameter);
+
+struct ElementwiseTable {
+    ElementwiseKernel of_float[static_cast<int>(Elementwise::count)];
+    ElementwiseKernel of_double[static_cast<int>(Elementwise::count)];
+};
+FASTNN_KERNEL_TABLE(ElementwiseTable, elementwise_table)
+
+// y = f(a, b) on `ndim` collapsed axes, outermost first; y is dense in this order, the last strides
+// are 0 or 1.
+struct ElementwiseCall {
+    Elementwise function;
+    bool is_double;
+    int ndim;
+    int64_t shape[64];
+    int64_t a_stride[64];
+    int64_t b_stride[64];
+    const void* a;
+    const void* b;
+    void* y;
+    double parameter;
+};
+void elementwise(const ElementwiseCall& call);
+
+} // namespace fastnn
