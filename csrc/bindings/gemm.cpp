@@ -1,96 +1,197 @@
-#include "bindings/bindings.h"
+#include "gemm/gemm.h"
+
+#include <pybind11/stl.h>
 
 #include <algorithm>
+#include <array>
 #include <optional>
+#include <string_view>
 #include <vector>
 
 #include "bindings/array.h"
-#include "gemm/gemm.h"
+#include "bindings/bindings.h"
 
 namespace fastnn::bindings {
 namespace {
 
-// The product of the last two axes, which the caller has checked, for every index of the leading
-// axes.
+constexpr int kMaxAxes = 64; // NumPy's limit
+
+// A stack of matrices: batch axes, then rows, then columns; strides in elements. Length-1 batch
+// axes have stride 0.
 template <class T>
-void matmul_into(const py::array& a, const py::array& b, const py::array& c, bool a_vector,
-                 bool b_vector) {
-    const int a_batch = static_cast<int>(a.ndim()) - (a_vector ? 1 : 2);
-    const int b_batch = static_cast<int>(b.ndim()) - (b_vector ? 1 : 2);
-    const int batch = std::max(a_batch, b_batch);
-    GemmArgs<T> args{};
-    args.k = a.shape(a.ndim() - 1);
-    args.m = a_vector ? 1 : a.shape(a_batch);
-    args.n = b_vector ? 1 : b.shape(b_batch + 1);
-    args.a_row = a_vector ? 0 : stride<T>(a, a_batch);
-    args.a_col = stride<T>(a, static_cast<int>(a.ndim()) - 1);
-    args.b_row = stride<T>(b, b_batch);
-    args.b_col = b_vector ? 0 : stride<T>(b, b_batch + 1);
-    args.c_row = args.n;
-    args.c_col = 1;
-    int64_t shape[64], a_step[64], b_step[64], index[64] = {};
-    int64_t count = 1;
-    for (int i = 0; i < batch; ++i) {
-        shape[i] = c.shape(i);
-        count *= shape[i];
-        const int ai = i - (batch - a_batch), bi = i - (batch - b_batch);
-        a_step[i] = ai >= 0 && a.shape(ai) != 1 ? stride<T>(a, ai) : 0;
-        b_step[i] = bi >= 0 && b.shape(bi) != 1 ? stride<T>(b, bi) : 0;
-    }
-    const T* a_data = data<T>(a);
-    const T* b_data = data<T>(b);
-    T* c_data = mutable_data<T>(c);
-    const py::gil_scoped_release release;
-    for (int64_t item = 0; item < count; ++item) {
-        args.a = a_data;
-        args.b = b_data;
-        args.c = c_data + item * args.m * args.n;
-        for (int i = 0; i < batch; ++i) {
-            args.a += index[i] * a_step[i];
-            args.b += index[i] * b_step[i];
+struct Stack {
+    const T* data;
+    int batch_axes = 0;
+    std::array<int64_t, kMaxAxes> batch_shape, batch_stride;
+    int64_t rows = 1, row_stride = 0;
+    int64_t columns = 1, column_stride = 0;
+
+    // Joins the batch axes to the rows, if they are evenly spaced.
+    bool flatten() {
+        int64_t all_rows = rows, step = row_stride;
+        for (int i = batch_axes; i-- > 0;) {
+            if (batch_shape[i] == 1)
+                continue;
+            if (all_rows == 1)
+                step = batch_stride[i];
+            else if (batch_stride[i] != step * all_rows)
+                return false;
+            all_rows *= batch_shape[i];
         }
-        gemm(args);
-        for (int i = batch; i-- > 0 && ++index[i] == shape[i];)
-            index[i] = 0;
+        rows = all_rows;
+        row_stride = step;
+        batch_axes = 0;
+        return true;
     }
+};
+
+// A 1-d operand on the left is a row, on the right a column.
+template <class T>
+Stack<T> stack_of(const py::array& a, bool left) {
+    Stack<T> s;
+    s.data = data<T>(a);
+    const int axes = static_cast<int>(a.ndim());
+    const auto set = [&](int axis, int64_t& length, int64_t& step) {
+        length = a.shape(axis);
+        step = stride<T>(a, axis);
+    };
+    if (axes == 1) {
+        left ? set(0, s.columns, s.column_stride) : set(0, s.rows, s.row_stride);
+        return s;
+    }
+    set(axes - 2, s.rows, s.row_stride);
+    set(axes - 1, s.columns, s.column_stride);
+    s.batch_axes = axes - 2;
+    for (int i = 0; i < s.batch_axes; ++i) {
+        set(i, s.batch_shape[i], s.batch_stride[i]);
+        if (s.batch_shape[i] == 1)
+            s.batch_stride[i] = 0;
+    }
+    return s;
+}
+
+// c[...] = epilogue(a[...] @ b[...]): batches broadcast, and c is contiguous with one matrix after
+// the other.
+template <class T>
+void multiply(Stack<T> a, const Stack<T>& b, T* c, const T* bias = nullptr, bool relu = false) {
+    if (b.batch_axes == 0 && a.batch_axes > 0)
+        a.flatten();
+    GemmBatch<T> batch{};
+    GemmArgs<T>& item = batch.item;
+    item = {a.rows, b.columns,    a.columns,       a.data, a.row_stride, a.column_stride,
+            b.data, b.row_stride, b.column_stride, c,      b.columns,    1};
+    item.column_bias = bias;
+    item.relu = relu;
+    const int axes = std::max(a.batch_axes, b.batch_axes);
+    if (axes == 0) {
+        const py::gil_scoped_release release;
+        gemm(item);
+        return;
+    }
+    std::array<int64_t, kMaxAxes> shape, a_step, b_step, index{};
+    int64_t count = 1;
+    for (int i = 0; i < axes; ++i) {
+        const int ai = i - (axes - a.batch_axes), bi = i - (axes - b.batch_axes);
+        const int64_t a_length = ai >= 0 ? a.batch_shape[ai] : 1;
+        shape[i] = a_length != 1 || bi < 0 ? a_length : b.batch_shape[bi];
+        a_step[i] = ai >= 0 ? a.batch_stride[ai] : 0;
+        b_step[i] = bi >= 0 ? b.batch_stride[bi] : 0;
+        count *= shape[i];
+    }
+    std::vector<int64_t> offsets(static_cast<size_t>(3 * count));
+    int64_t* const a_offset = offsets.data();
+    int64_t* const b_offset = a_offset + count;
+    int64_t* const c_offset = b_offset + count;
+    for (int64_t i = 0; i < count; ++i) {
+        a_offset[i] = b_offset[i] = 0;
+        for (int axis = 0; axis < axes; ++axis) {
+            a_offset[i] += index[axis] * a_step[axis];
+            b_offset[i] += index[axis] * b_step[axis];
+        }
+        c_offset[i] = i * item.m * item.n;
+        for (int axis = axes; axis-- > 0 && ++index[axis] == shape[axis];)
+            index[axis] = 0;
+    }
+    batch.count = count;
+    batch.a_offset = a_offset;
+    batch.b_offset = b_offset;
+    batch.c_offset = c_offset;
+    const py::gil_scoped_release release;
+    gemm_batch(batch);
 }
 
 py::object matmul(const py::array& a, const py::array& b) {
     const DType dtype = common_float(a, b);
     if (dtype == DType::other)
         return not_implemented();
-    const auto mismatch = [&] {
-        return py::value_error("matmul: shapes " + shape_text(a) + " and " + shape_text(b) +
-                               " do not fit");
-    };
     if (a.ndim() == 0 || b.ndim() == 0)
-        throw py::value_error("matmul: wants arrays of 1 or more axes, got " + shape_text(a) +
-                              " and " + shape_text(b));
+        throw py::value_error("matmul: wants arrays of 1 or more axes, got shapes " +
+                              shape_text(a) + " and " + shape_text(b));
     const bool a_vector = a.ndim() == 1, b_vector = b.ndim() == 1;
-    const ssize_t a_batch = a.ndim() - (a_vector ? 1 : 2), b_batch = b.ndim() - (b_vector ? 1 : 2);
-    if (a.shape(a.ndim() - 1) != b.shape(b_batch))
-        throw mismatch();
-    std::vector<ssize_t> shape(static_cast<size_t>(std::max(a_batch, b_batch)));
-    const ssize_t batch = static_cast<ssize_t>(shape.size());
-    for (ssize_t i = 0; i < batch; ++i) {
-        const ssize_t ai = i - (batch - a_batch), bi = i - (batch - b_batch);
+    const ssize_t a_batch = a_vector ? 0 : a.ndim() - 2, b_batch = b_vector ? 0 : b.ndim() - 2;
+    bool fits = a.shape(a.ndim() - 1) == b.shape(b_batch);
+    std::array<ssize_t, kMaxAxes> shape;
+    ssize_t axes = std::max(a_batch, b_batch);
+    for (ssize_t i = 0; i < axes; ++i) {
+        const ssize_t ai = i - (axes - a_batch), bi = i - (axes - b_batch);
         const ssize_t an = ai >= 0 ? a.shape(ai) : 1, bn = bi >= 0 ? b.shape(bi) : 1;
-        if (an != bn && an != 1 && bn != 1)
-            throw mismatch();
+        fits = fits && (an == bn || an == 1 || bn == 1);
         shape[static_cast<size_t>(i)] = an == 1 ? bn : an;
     }
+    if (!fits)
+        throw py::value_error("matmul: shapes " + shape_text(a) + " and " + shape_text(b) +
+                              " do not fit");
     if (!a_vector)
-        shape.push_back(a.shape(a_batch));
+        shape[static_cast<size_t>(axes++)] = a.shape(a_batch);
     if (!b_vector)
-        shape.push_back(b.shape(b_batch + 1));
-    py::array c = new_array(a.dtype(), shape);
+        shape[static_cast<size_t>(axes++)] = b.shape(b_batch + 1);
+    py::array c = new_array(a.dtype(), std::span(shape.data(), static_cast<size_t>(axes)));
     if (c.size() != 0) {
         if (dtype == DType::float32)
-            matmul_into<float>(a, b, c, a_vector, b_vector);
+            multiply(stack_of<float>(a, true), stack_of<float>(b, false), mutable_data<float>(c));
         else
-            matmul_into<double>(a, b, c, a_vector, b_vector);
+            multiply(stack_of<double>(a, true), stack_of<double>(b, false),
+                     mutable_data<double>(c));
     }
     return c;
+}
+
+template <class T>
+void linear_into(const py::array& x, const py::array& weight, const std::optional<py::array>& bias,
+                 bool relu, const py::array& y) {
+    Stack<T> b = stack_of<T>(weight, false);
+    std::swap(b.rows, b.columns);
+    std::swap(b.row_stride, b.column_stride);
+    multiply(stack_of<T>(x, true), b, mutable_data<T>(y), bias ? data<T>(*bias) : nullptr, relu);
+}
+
+py::object linear(const py::array& x, const py::array& weight, const std::optional<py::array>& bias,
+                  const std::optional<std::string_view>& activation) {
+    const DType dtype = bias ? common_float(x, weight, *bias) : common_float(x, weight);
+    if (dtype == DType::other || (bias && !is_contiguous(*bias)))
+        return not_implemented();
+    if (x.ndim() < 1 || weight.ndim() != 2 || x.shape(x.ndim() - 1) != weight.shape(1))
+        throw py::value_error("linear: x " + shape_text(x) + " and weight " + shape_text(weight) +
+                              " do not fit: want (..., K) and (N, K)");
+    if (bias && (bias->ndim() != 1 || bias->shape(0) != weight.shape(0)))
+        throw py::value_error("linear: bias wants shape (" + std::to_string(weight.shape(0)) +
+                              ",), got " + shape_text(*bias));
+    if (activation && *activation != "relu")
+        throw py::value_error("linear: activation wants None or 'relu', got '" +
+                              std::string(*activation) + "'");
+    std::array<ssize_t, kMaxAxes> shape;
+    const size_t axes = static_cast<size_t>(x.ndim());
+    for (size_t i = 0; i < axes; ++i)
+        shape[i] = x.shape(static_cast<ssize_t>(i));
+    shape[axes - 1] = weight.shape(0);
+    py::array y = new_array(x.dtype(), std::span(shape.data(), axes));
+    if (y.size() != 0) {
+        if (dtype == DType::float32)
+            linear_into<float>(x, weight, bias, activation.has_value(), y);
+        else
+            linear_into<double>(x, weight, bias, activation.has_value(), y);
+    }
+    return y;
 }
 
 } // namespace
@@ -98,6 +199,9 @@ py::object matmul(const py::array& a, const py::array& b) {
 void init_gemm(py::module_& m) {
     m.def("matmul", &matmul, py::arg("a").noconvert(), py::arg("b").noconvert(),
           "a @ b with NumPy's rules, for float32 and float64; NotImplemented for other dtypes.");
+    m.def("linear", &linear, py::arg("x").noconvert(), py::arg("weight").noconvert(),
+          py::arg("bias").noconvert(), py::arg("activation"),
+          "activation(x @ weight.T + bias), for float32 and float64.");
 }
 
 } // namespace fastnn::bindings

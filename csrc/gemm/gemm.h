@@ -7,7 +7,8 @@
 
 namespace fastnn {
 
-// A is (m, k), B is (k, n), C is (m, n); strides in elements, of any sign, and 0 for broadcasting.
+// A is (m, k), B is (k, n), C is (m, n); strides in elements, of any sign, and 0 for broadcasting
+// (not of C).
 template <class T>
 struct GemmArgs {
     int64_t m, n, k;
@@ -17,22 +18,31 @@ struct GemmArgs {
     int64_t b_row, b_col;
     T* c;
     int64_t c_row, c_col;
-    const T* bias = nullptr; // (n,), contiguous; added to every row
+    const T* column_bias = nullptr; // (n,), contiguous, added to every row
+    const T* row_bias = nullptr;    // (m,), contiguous, added to every column
     bool relu = false;
-    bool accumulate = false; // C += A B; not with bias or relu
+    bool accumulate = false; // add to what C holds
+};
+
+// `count` products, item i with a + a_offset[i], b + b_offset[i], c + c_offset[i].
+template <class T>
+struct GemmBatch {
+    GemmArgs<T> item;
+    int64_t count;
+    const int64_t* a_offset;
+    const int64_t* b_offset;
+    const int64_t* c_offset;
 };
 
 struct GemmKernels {
-    void (*gemm_f32)(const GemmArgs<float>&);
-    void (*gemm_f64)(const GemmArgs<double>&);
+    void (*f32)(const GemmArgs<float>&);
+    void (*f64)(const GemmArgs<double>&);
 };
 FASTNN_KERNEL_TABLE(GemmKernels, gemm_kernels)
 
-inline void gemm(const GemmArgs<float>& args) {
-    gemm_kernels().gemm_f32(args);
-}
-inline void gemm(const GemmArgs<double>& args) {
-    gemm_kernels().gemm_f64(args);
-}
+void gemm(const GemmArgs<float>& args);
+void gemm(const GemmArgs<double>& args);
+void gemm_batch(const GemmBatch<float>& batch);
+void gemm_batch(const GemmBatch<double>& batch);
 
 } // namespace fastnn

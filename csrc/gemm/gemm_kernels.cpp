@@ -1,92 +1,351 @@
 // C (m, n) = activation(A (m, k) B (k, n) + bias), for one ISA level.
 //
-// B is packed whole for a group of columns, by all threads, into panels [k][tile columns]; then
-// blocks of rows of C are chunks of work: each packs its rows of A for one block of k, and runs the
-// micro-kernel over all panels. Floor: 2 m n k FLOPs at the FMA peak; reading A and B and writing C
-// once.
+// Rows of C are cut into tiles of nearly equal height, columns into panels of two vectors. The
+// micro-kernel reads A by any strides at full speed, and B wherever a row of a panel is contiguous,
+// so that most products copy nothing:
+// - B is packed (k x panel) where its columns are not contiguous, where a panel is narrower than
+// two vectors, and where B
+//   is large and is read often (the TLB); by all threads, before the product.
+// - A is packed where its rows lie a multiple of 2 KB apart and would evict each other from the
+// first-level cache.
+// - A product with few columns or few rows whose operands are both contiguous along k is computed
+// as dot products. Threads take blocks of tiles; a long k with few tiles is cut into parts that are
+// added in order. Both partitions depend on the shape alone.
+//
+// Floor: 2 m n k FLOPs at the FMA peak; A, B and C through memory once.
 #include "gemm/gemm.h"
 
 #include "core/buffer_pool.h"
 #include "core/parallel.h"
-#include "gemm/micro_kernel.h"
+#include "gemm/micro_kernel_impl.h"
+#include "gemm/pack.h"
 
 namespace fastnn::FASTNN_ISA {
+
+extern const MicroKernels<float> micro_kernels_f32 =
+    make_micro_kernels<float>(std::make_integer_sequence<int, kTileRows>());
+extern const MicroKernels<double> micro_kernels_f64 =
+    make_micro_kernels<double>(std::make_integer_sequence<int, kTileRows>());
+
 namespace {
 
-constexpr int64_t kBlockK = 384;
+constexpr int64_t kBlockK = 384;          // rows of B that a tile passes over at once
+constexpr int64_t kBlockTiles = 12;       // tiles of rows in a chunk, at most
+constexpr double kChunkWork = 1 << 19;    // multiplications that are worth a chunk
+constexpr int64_t kChunks = 16;           // chunks wanted of a large product
+constexpr int64_t kSplitK = 768;          // rows of B in a part, at least, where k is cut
+constexpr int64_t kCacheBytes = 1 << 19;  // a B of this size stays in the second-level cache
+constexpr int64_t kGroupBytes = 16 << 20; // B is packed in groups of panels of this size
 
-int64_t min64(int64_t a, int64_t b) {
+constexpr int64_t min64(int64_t a, int64_t b) {
     return a < b ? a : b;
 }
-int64_t ceil_div(int64_t a, int64_t b) {
+constexpr int64_t max64(int64_t a, int64_t b) {
+    return a > b ? a : b;
+}
+constexpr int64_t ceil_div(int64_t a, int64_t b) {
     return (a + b - 1) / b;
 }
 
 template <class T>
-void pack_a(T* to, const GemmArgs<T>& g, int64_t i0, int64_t rows, int64_t k0, int64_t kc) {
-    const T* from = g.a + i0 * g.a_row + k0 * g.a_col;
-    for (int64_t p = 0; p < kc; ++p)
-        for (int64_t i = 0; i < rows; ++i)
-            to[p * rows + i] = from[i * g.a_row + p * g.a_col];
+GemmArgs<T> transposed(const GemmArgs<T>& g) {
+    GemmArgs<T> t = g;
+    t.m = g.n;
+    t.n = g.m;
+    t.a = g.b;
+    t.a_row = g.b_col;
+    t.a_col = g.b_row;
+    t.b = g.a;
+    t.b_row = g.a_col;
+    t.b_col = g.a_row;
+    t.c_row = g.c_col;
+    t.c_col = g.c_row;
+    t.column_bias = g.row_bias;
+    t.row_bias = g.column_bias;
+    return t;
 }
 
-template <class T>
-void pack_b(T* to, const GemmArgs<T>& g, int64_t k0, int64_t kc, int64_t j0, int64_t columns,
-            int64_t width) {
-    const T* from = g.b + k0 * g.b_row + j0 * g.b_col;
-    for (int64_t p = 0; p < kc; ++p) {
-        for (int64_t j = 0; j < columns; ++j)
-            to[p * width + j] = from[p * g.b_row + j * g.b_col];
-        for (int64_t j = columns; j < width; ++j)
-            to[p * width + j] = T{};
-    }
+// -- dot products
+// -------------------------------------------------------------------------------------------------
+constexpr int kDotRows = 4, kDotColumns = kTileRows > 4 ? 4 : 2;
+
+template <class T, int MR, int NR>
+void dot_tile(const GemmArgs<T>& g, int64_t i0, int64_t j0) {
+    constexpr int lanes = kLanes<T>;
+    Vec<T> acc[MR][NR] = {};
+    const T* a = g.a + i0 * g.a_row;
+    const T* b = g.b + j0 * g.b_col;
+    int64_t p = 0;
+    const auto step = [&](const auto& read) __attribute__((always_inline)) {
+        Vec<T> column[NR];
+#pragma GCC unroll 4
+        for (int j = 0; j < NR; ++j)
+            column[j] = read(b + j * g.b_col + p);
+#pragma GCC unroll 4
+        for (int i = 0; i < MR; ++i) {
+            const Vec<T> row = read(a + i * g.a_row + p);
+#pragma GCC unroll 4
+            for (int j = 0; j < NR; ++j)
+                acc[i][j] += row * column[j];
+        }
+    };
+    for (; p + lanes <= g.k; p += lanes)
+        step([](const T* from) __attribute__((always_inline)) { return load(from); });
+    if (p < g.k)
+        step([&](const T* from)
+                 __attribute__((always_inline)) { return load_partial(from, g.k - p); });
+    T tile[MR * NR];
+#pragma GCC unroll 4
+    for (int i = 0; i < MR; ++i)
+#pragma GCC unroll 4
+        for (int j = 0; j < NR; ++j)
+            tile[i * NR + j] = sum(acc[i][j]);
+    store_edge(tile, MR, NR,
+               TileOut<T>{g.c + i0 * g.c_row + j0 * g.c_col, g.c_row, g.c_col, NR,
+                          g.column_bias ? g.column_bias + j0 : nullptr,
+                          g.row_bias ? g.row_bias + i0 : nullptr, g.accumulate, g.relu});
 }
 
-template <class T>
-void compute(const GemmArgs<T>& g) {
-    constexpr int64_t tile_columns = kTileColumns<T>;
-    const int64_t panels = ceil_div(g.n, tile_columns);
-    const int64_t k_blocks = g.k > 0 ? ceil_div(g.k, kBlockK) : 1;
-    const int64_t row_tiles = ceil_div(g.m, kTileRows);
-    const Scratch packed_b(static_cast<size_t>(panels * tile_columns * g.k) * sizeof(T));
-    const auto panel_columns = [&](int64_t panel) {
-        return min64(tile_columns, g.n - panel * tile_columns);
-    };
-    const auto panel_vectors = [&](int64_t panel) {
-        return panel_columns(panel) > kLanes<T> ? 2 : 1;
-    };
+template <class T, int MR>
+void dot_rows(const GemmArgs<T>& g, int64_t i, int64_t j, int64_t columns) {
+    for (; columns >= kDotColumns; columns -= kDotColumns, j += kDotColumns)
+        dot_tile<T, MR, kDotColumns>(g, i, j);
+    for (; columns > 0; --columns, ++j)
+        dot_tile<T, MR, 1>(g, i, j);
+}
 
-    parallel_for(panels, [&](int64_t panel) {
-        const int64_t columns = panel_columns(panel);
-        const int64_t width = panel_vectors(panel) * kLanes<T>;
-        pack_b(packed_b.as<T>() + panel * tile_columns * g.k, g, 0, g.k, panel * tile_columns,
-               columns, width);
+// For few rows: the columns are cut into chunks, and stay in the cache while the rows pass.
+template <class T>
+void dot_product(const GemmArgs<T>& g) {
+    const double work = static_cast<double>(g.m) * static_cast<double>(g.k);
+    const int64_t worth = static_cast<int64_t>(kChunkWork / 4 / (work + 1)) + 1;
+    const int64_t grain =
+        ceil_div(max64(worth, ceil_div(g.n, 4 * kChunks)), kDotColumns) * kDotColumns;
+    parallel_range(g.n, grain, [&](int64_t begin, int64_t end) {
+        for (int64_t j = begin; j < end; j += kDotColumns) {
+            const int64_t columns = min64(kDotColumns, end - j);
+            int64_t i = 0;
+            for (; i + kDotRows <= g.m; i += kDotRows)
+                dot_rows<T, kDotRows>(g, i, j, columns);
+            for (; i < g.m; ++i)
+                dot_rows<T, 1>(g, i, j, columns);
+        }
     });
-    parallel_for(row_tiles, [&](int64_t tile) {
-        const int64_t i0 = tile * g.m / row_tiles;
-        const int64_t rows = (tile + 1) * g.m / row_tiles - i0;
-        const Scratch packed_a(static_cast<size_t>(kTileRows * min64(g.k, kBlockK)) * sizeof(T));
-        for (int64_t block = 0; block < k_blocks; ++block) {
-            const int64_t k0 = block * kBlockK;
-            const int64_t kc = min64(kBlockK, g.k - k0);
-            const bool last = block == k_blocks - 1;
-            pack_a(packed_a.as<T>(), g, i0, rows, k0, kc);
-            for (int64_t panel = 0; panel < panels; ++panel) {
-                const int64_t j0 = panel * tile_columns;
-                const int vectors = panel_vectors(panel);
+}
+
+// -- tiles
+// --------------------------------------------------------------------------------------------------------
+// Where the panels of B are read: each packed, or in B itself.
+template <class T>
+struct Panels {
+    const T* packed;     // null: nothing is packed
+    int64_t packed_from; // the first panel that is
+    int64_t k;
+};
+
+template <class T>
+int panel_vectors(const GemmArgs<T>& g, int64_t panel) {
+    return g.n - panel * kTileColumns<T> > kLanes<T> ? 2 : 1;
+}
+
+// Rows [i0, i0 + tiles) of tiles, panels [first, last), and [k0, k0 + k) of the products.
+struct Block {
+    int64_t tile_begin, tile_end;
+    int64_t panel_begin, panel_end;
+    int64_t k_begin, k_end;
+};
+
+template <class T>
+void compute_block(const GemmArgs<T>& g, const Panels<T>& panels, const Block& block, int64_t tiles,
+                   bool pack_a) {
+    constexpr int lanes = kLanes<T>;
+    const int64_t k = block.k_end - block.k_begin;
+    const int64_t steps = max64(1, ceil_div(k, kBlockK));
+    const auto tile_row = [&](int64_t tile) { return tile * g.m / tiles; };
+    // Packed A: [k][width] for each tile, the width a whole number of vectors.
+    constexpr int64_t width = ceil_div(kTileRows, lanes) * lanes;
+    const int64_t step_k = ceil_div(max64(k, 1), steps);
+    const Scratch packed_a(
+        pack_a
+            ? static_cast<size_t>((block.tile_end - block.tile_begin) * width * step_k) * sizeof(T)
+            : 0);
+    for (int64_t step = 0; step < steps; ++step) {
+        const int64_t k0 = block.k_begin + step * k / steps;
+        const int64_t kc = block.k_begin + (step + 1) * k / steps - k0;
+        const bool last = step == steps - 1;
+        if (pack_a)
+            for (int64_t tile = block.tile_begin; tile < block.tile_end; ++tile)
+                pack_panel(packed_a.as<T>() + (tile - block.tile_begin) * width * step_k,
+                           g.a + tile_row(tile) * g.a_row + k0 * g.a_col, kc, g.a_col,
+                           tile_row(tile + 1) - tile_row(tile), g.a_row, width);
+        for (int64_t panel = block.panel_begin; panel < block.panel_end; ++panel) {
+            const int64_t j0 = panel * kTileColumns<T>;
+            const int vectors = panel_vectors(g, panel);
+            TileIn<T> in{};
+            in.k = kc;
+            if (panel >= panels.packed_from) {
+                in.b_row = vectors * lanes;
+                in.b = panels.packed + (panel - panels.packed_from) * kTileColumns<T> * g.k +
+                       k0 * in.b_row;
+            } else {
+                in.b_row = g.b_row;
+                in.b = g.b + k0 * g.b_row + j0;
+            }
+            for (int64_t tile = block.tile_begin; tile < block.tile_end; ++tile) {
+                const int64_t i0 = tile_row(tile);
+                if (pack_a) {
+                    in.a = packed_a.as<T>() + (tile - block.tile_begin) * width * step_k;
+                    in.a_row = 1;
+                    in.a_col = width;
+                } else {
+                    in.a = g.a + i0 * g.a_row + k0 * g.a_col;
+                    in.a_row = g.a_row;
+                    in.a_col = g.a_col;
+                }
                 const TileOut<T> out = {g.c + i0 * g.c_row + j0 * g.c_col,
                                         g.c_row,
                                         g.c_col,
-                                        panel_columns(panel),
-                                        g.bias && last ? g.bias + j0 : nullptr,
-                                        nullptr,
-                                        g.accumulate || block > 0,
-                                        g.relu && last};
-                run_tile<T>(rows, vectors, kc, packed_a.as<T>(),
-                            packed_b.as<T>() + j0 * g.k + k0 * vectors * kLanes<T>, out);
+                                        min64(kTileColumns<T>, g.n - j0),
+                                        last && g.column_bias ? g.column_bias + j0 : nullptr,
+                                        last && g.row_bias ? g.row_bias + i0 : nullptr,
+                                        g.accumulate || step > 0,
+                                        last && g.relu};
+                micro_kernels<T>().of[tile_row(tile + 1) - i0 - 1][vectors - 1](in, out);
+            }
+        }
+    }
+}
+
+// Adds the parts [part][m][n] in order, then to C.
+template <class T>
+void add_parts(const GemmArgs<T>& g, const T* parts, int64_t count) {
+    parallel_range(g.m, max64(1, 16384 / (g.n * count)), [&](int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; ++i) {
+            const T row_bias = g.row_bias ? g.row_bias[i] : T{};
+            for (int64_t j = 0; j < g.n; ++j) {
+                T v = parts[i * g.n + j];
+                for (int64_t part = 1; part < count; ++part)
+                    v += parts[(part * g.m + i) * g.n + j];
+                T* c = g.c + i * g.c_row + j * g.c_col;
+                if (g.accumulate)
+                    v += *c;
+                v += row_bias + (g.column_bias ? g.column_bias[j] : T{});
+                *c = finish(v, g.relu);
             }
         }
     });
+}
+
+template <class T>
+void tiled_product(const GemmArgs<T>& g) {
+    const int64_t tiles = ceil_div(g.m, kTileRows);
+    const int64_t all_panels = ceil_div(g.n, kTileColumns<T>);
+    const double work =
+        static_cast<double>(g.m) * static_cast<double>(g.n) * static_cast<double>(max64(g.k, 1));
+    const int64_t wanted =
+        work / kChunkWork >= kChunks ? kChunks : max64(1, static_cast<int64_t>(work / kChunkWork));
+
+    const int64_t whole = g.n / kTileColumns<T>; // panels of full width
+    const bool large = g.k * g.n * static_cast<int64_t>(sizeof(T)) > kCacheBytes && tiles >= 8;
+    const int64_t packed_from = g.b_col != 1 || large ? 0 : whole;
+    const int64_t row_bytes = (g.a_row < 0 ? -g.a_row : g.a_row) * static_cast<int64_t>(sizeof(T));
+    const bool pack_a =
+        g.a_row != 1 && row_bytes % 2048 == 0 && row_bytes > 0 && g.n >= 4 * kTileColumns<T>;
+
+    const int64_t group =
+        max64(8, kGroupBytes / (kTileColumns<T> * max64(g.k, 1) * static_cast<int64_t>(sizeof(T))));
+    for (int64_t group_begin = 0; group_begin < all_panels; group_begin += group) {
+        const int64_t group_end = min64(all_panels, group_begin + group);
+        const int64_t panels = group_end - group_begin;
+        const int64_t pack_begin = max64(group_begin, packed_from);
+        const int64_t to_pack = max64(0, group_end - pack_begin);
+        const Scratch packed_b(static_cast<size_t>(to_pack * kTileColumns<T> * g.k) * sizeof(T));
+        const int64_t pack_steps =
+            ceil_div(g.k, kBlockK); // k is cut too: a panel may be all there is
+        const int64_t pack_grain =
+            max64(1, 65536 / (kTileColumns<T> * min64(kBlockK, max64(g.k, 1))));
+        parallel_range(to_pack * pack_steps, pack_grain, [&](int64_t begin, int64_t end) {
+            for (int64_t piece = begin; piece < end; ++piece) {
+                const int64_t panel = pack_begin + piece / pack_steps;
+                const int64_t k0 = piece % pack_steps * kBlockK;
+                const int64_t j0 = panel * kTileColumns<T>;
+                const int64_t width = panel_vectors(g, panel) * kLanes<T>;
+                pack_panel(packed_b.as<T>() + (panel - pack_begin) * kTileColumns<T> * g.k +
+                               k0 * width,
+                           g.b + k0 * g.b_row + j0 * g.b_col, min64(kBlockK, g.k - k0), g.b_row,
+                           min64(width, g.n - j0), g.b_col, width);
+            }
+        });
+        const Panels<T> source = {packed_b.as<T>(), to_pack > 0 ? pack_begin : group_end, g.k};
+
+        // Blocks of rows first, then of columns, then of k, until there is enough to share.
+        const int64_t row_blocks = min64(tiles, max64(ceil_div(tiles, kBlockTiles), wanted));
+        const int64_t column_blocks = min64(panels, ceil_div(wanted, row_blocks));
+        const int64_t parts =
+            max64(1, min64(ceil_div(wanted, row_blocks * column_blocks), g.k / kSplitK));
+        const auto block = [&](int64_t chunk, int64_t part) {
+            const int64_t r = chunk / column_blocks, c = chunk % column_blocks;
+            return Block{r * tiles / row_blocks,
+                         (r + 1) * tiles / row_blocks,
+                         group_begin + c * panels / column_blocks,
+                         group_begin + (c + 1) * panels / column_blocks,
+                         part * g.k / parts,
+                         (part + 1) * g.k / parts};
+        };
+        const int64_t chunks = row_blocks * column_blocks;
+        if (parts == 1) {
+            parallel_for(chunks, [&](int64_t chunk) {
+                compute_block(g, source, block(chunk, 0), tiles, pack_a);
+            });
+            continue;
+        }
+        // (A k this long with so few tiles means one group.)
+        const Scratch sums(static_cast<size_t>(parts * g.m * g.n) * sizeof(T));
+        parallel_for(chunks * parts, [&](int64_t chunk) {
+            const int64_t part = chunk % parts;
+            GemmArgs<T> partial = g;
+            partial.c = sums.as<T>() + part * g.m * g.n;
+            partial.c_row = g.n;
+            partial.c_col = 1;
+            partial.column_bias = partial.row_bias = nullptr;
+            partial.relu = partial.accumulate = false;
+            compute_block(partial, source, block(chunk / parts, part), tiles, pack_a);
+        });
+        add_parts(g, sums.as<T>(), parts);
+    }
+}
+
+// What a product costs beside its FLOPs, and what lanes of the last panel waste, in elements
+// copied.
+template <class T>
+double overhead(const GemmArgs<T>& g) {
+    const double m = static_cast<double>(g.m), n = static_cast<double>(g.n),
+                 k = static_cast<double>(g.k);
+    const double vectors = static_cast<double>(ceil_div(g.n, kLanes<T>));
+    return (g.b_col != 1 ? n * k : 0) + (g.c_col != 1 ? 3 * m * n * (1 + k / kBlockK) : 0) +
+           2.5 * m * vectors * k;
+}
+
+template <class T>
+void compute(GemmArgs<T> g) {
+    if (g.m <= 0 || g.n <= 0)
+        return;
+    // The stride of an axis of length 1 is never used: the handy one.
+    if (g.m == 1)
+        g.a_row = g.c_row = 1;
+    if (g.n == 1)
+        g.b_col = g.c_col = 1;
+    if (g.k <= 1)
+        g.a_col = g.b_row = 1;
+    constexpr int64_t few = 2 * kDotRows;
+    if (g.a_col == 1 && g.b_row == 1 && g.k >= 4 * kLanes<T>) {
+        if (g.m <= few)
+            return dot_product(g);
+        if (g.n <= few)
+            return dot_product(transposed(g));
+    }
+    const GemmArgs<T> t = transposed(g);
+    tiled_product(overhead(t) < overhead(g) ? t : g);
 }
 
 void gemm_f32(const GemmArgs<float>& args) {

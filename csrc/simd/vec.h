@@ -7,11 +7,17 @@
 
 #include <cstdint>
 #include <type_traits> // types alone: no code
+#include <utility>     // std::integer_sequence, a type
 
 #include "core/parallel.h" // FASTNN_INLINE
 
 #if defined(__x86_64__)
+// GCC 12 takes the undefined operands inside its own intrinsics for a mistake (GCC bug 105593).
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #include <immintrin.h>
+#pragma GCC diagnostic pop
 #endif
 
 namespace fastnn::FASTNN_ISA {
@@ -127,6 +133,29 @@ FASTNN_INLINE V sqrt(V a) {
         a[i] = sizeof(LaneOf<V>) == 4 ? (LaneOf<V>)__builtin_sqrtf((float)a[i])
                                       : (LaneOf<V>)__builtin_sqrt((double)a[i]);
     return a;
+}
+
+// -- moving lanes --------------------------------------------------------------------------------
+// One step of a transpose: the off-diagonal blocks of H lanes of two rows change places.
+template <int H, class V, int... I>
+FASTNN_INLINE void swap_blocks(V& a, V& b, std::integer_sequence<int, I...>) {
+    constexpr int lanes = sizeof...(I);
+    const V top = __builtin_shufflevector(a, b, (I & H ? (I ^ H) + lanes : I)...);
+    b = __builtin_shufflevector(a, b, (I & H ? I + lanes : (I ^ H))...);
+    a = top;
+}
+
+// rows[i][j] becomes rows[j][i].
+template <class V, int lanes, int H = lanes / 2>
+FASTNN_INLINE void transpose(V (&rows)[lanes]) {
+    static_assert(lanes == sizeof(V) / sizeof(LaneOf<V>));
+    if constexpr (H > 0) {
+#pragma GCC unroll 16
+        for (int i = 0; i < lanes; ++i)
+            if (!(i & H))
+                swap_blocks<H>(rows[i], rows[i + H], std::make_integer_sequence<int, lanes>());
+        transpose<V, lanes, H / 2>(rows);
+    }
 }
 
 // -- reductions of one vector, always in the same order: halves folded together

@@ -34,6 +34,7 @@ from fastnn.backends.cpu.elementwise import (
     tanh_backward as tanh_backward,
 )
 from fastnn.backends.cpu.gemm import (
+    linear as linear,
     matmul as matmul,
 )
 

@@ -1,0 +1,138 @@
+// The code of the micro-kernels and of their table. Included by gemm_kernels.cpp alone.
+#pragma once
+
+#include "gemm/micro_kernel.h"
+
+namespace fastnn::FASTNN_ISA {
+
+template <class T>
+FASTNN_INLINE T finish(T v, bool relu) {
+    return relu && v < T{} ? T{} : v; // NaN stays
+}
+
+// A tile of a C whose columns are contiguous, not its rows: transposed in registers.
+template <class T>
+FASTNN_INLINE void store_columns(const T* tile, int64_t rows, int64_t width,
+                                 const TileOut<T>& out) {
+    constexpr int lanes = kLanes<T>;
+    const Vec<T> least = broadcast(out.relu ? T{} : -static_cast<T>(__builtin_inf()));
+    for (int64_t i0 = 0; i0 < rows; i0 += lanes) {
+        const int64_t count = rows - i0 < lanes ? rows - i0 : lanes;
+        const Vec<T> row_bias = out.row_bias ? load_partial(out.row_bias + i0, count) : Vec<T>{};
+        for (int64_t j0 = 0; j0 < out.columns; j0 += lanes) {
+            Vec<T> square[lanes];
+#pragma GCC unroll 16
+            for (int i = 0; i < lanes; ++i)
+                square[i] = i < count ? load(tile + (i0 + i) * width + j0) : Vec<T>{};
+            transpose(square);
+            T turned[lanes * lanes];
+#pragma GCC unroll 16
+            for (int i = 0; i < lanes; ++i)
+                store(turned + i * lanes, square[i]);
+            for (int64_t j = j0; j < j0 + lanes && j < out.columns; ++j) {
+                T* c = out.c + i0 + j * out.col;
+                Vec<T> v = load(turned + (j - j0) * lanes);
+                if (out.accumulate)
+                    v += load_partial(c, count);
+                v += row_bias + broadcast(out.column_bias ? out.column_bias[j] : T{});
+                store_partial(c, max(least, v), count);
+            }
+        }
+    }
+}
+
+// A tile at the edge of C, or of a C whose columns are not contiguous.
+template <class T>
+__attribute__((noinline)) void store_edge(const T* tile, int64_t rows, int64_t width,
+                                          const TileOut<T>& out) {
+    if (out.row == 1 && out.col != 1 && width >= kLanes<T>)
+        return store_columns(tile, rows, width, out);
+    for (int64_t i = 0; i < rows; ++i) {
+        const T row_bias = out.row_bias ? out.row_bias[i] : T{};
+        for (int64_t j = 0; j < out.columns; ++j) {
+            T* c = out.c + i * out.row + j * out.col;
+            T v = tile[i * width + j];
+            if (out.accumulate)
+                v += *c;
+            v += row_bias + (out.column_bias ? out.column_bias[j] : T{});
+            *c = finish(v, out.relu);
+        }
+    }
+}
+
+template <class T, int MR, int NV>
+FASTNN_INLINE void store_tile(const Vec<T> (&acc)[MR][NV], const TileOut<T>& out) {
+    constexpr int lanes = kLanes<T>;
+    if (out.col != 1 || out.columns != NV * lanes) {
+        alignas(64) T tile[MR * NV * lanes];
+#pragma GCC unroll 16
+        for (int i = 0; i < MR; ++i)
+#pragma GCC unroll 4
+            for (int j = 0; j < NV; ++j)
+                store(tile + (i * NV + j) * lanes, acc[i][j]);
+        store_edge(tile, MR, NV * lanes, out);
+        return;
+    }
+    if (!out.column_bias && !out.row_bias && !out.relu && !out.accumulate) {
+#pragma GCC unroll 16
+        for (int i = 0; i < MR; ++i)
+#pragma GCC unroll 4
+            for (int j = 0; j < NV; ++j)
+                store(out.c + i * out.row + j * lanes, acc[i][j]);
+        return;
+    }
+    Vec<T> column_bias[NV] = {};
+    if (out.column_bias)
+        for (int j = 0; j < NV; ++j)
+            column_bias[j] = load(out.column_bias + j * lanes);
+    const Vec<T> least = broadcast(out.relu ? T{} : -static_cast<T>(__builtin_inf()));
+#pragma GCC unroll 16
+    for (int i = 0; i < MR; ++i) {
+        T* row = out.c + i * out.row;
+        const Vec<T> row_bias = broadcast(out.row_bias ? out.row_bias[i] : T{});
+#pragma GCC unroll 4
+        for (int j = 0; j < NV; ++j) {
+            Vec<T> v = acc[i][j];
+            if (out.accumulate)
+                v += load(row + j * lanes);
+            v += row_bias + column_bias[j];
+            store(row + j * lanes, max(least, v)); // NaN stays
+        }
+    }
+}
+
+template <class T, int MR, int NV>
+void micro_kernel(const TileIn<T>& in, const TileOut<T>& out) {
+    constexpr int lanes = kLanes<T>;
+    Vec<T> acc[MR][NV];
+#pragma GCC unroll 16
+    for (int i = 0; i < MR; ++i)
+#pragma GCC unroll 4
+        for (int j = 0; j < NV; ++j)
+            acc[i][j] = Vec<T>{};
+    const T* a = in.a;
+    const T* b = in.b;
+    const int64_t a_row = in.a_row, a_col = in.a_col, b_row = in.b_row;
+    for (int64_t p = in.k; p > 0; --p) {
+        Vec<T> row[NV];
+        for (int j = 0; j < NV; ++j)
+            row[j] = load(b + j * lanes);
+#pragma GCC unroll 16
+        for (int i = 0; i < MR; ++i) {
+            const T x = a[i * a_row];
+#pragma GCC unroll 4
+            for (int j = 0; j < NV; ++j)
+                acc[i][j] += x * row[j];
+        }
+        a += a_col;
+        b += b_row;
+    }
+    store_tile<T, MR, NV>(acc, out);
+}
+
+template <class T, int... Row>
+constexpr MicroKernels<T> make_micro_kernels(std::integer_sequence<int, Row...>) {
+    return {{{micro_kernel<T, Row + 1, 1>, micro_kernel<T, Row + 1, 2>}...}};
+}
+
+} // namespace fastnn::FASTNN_ISA
