@@ -216,7 +216,9 @@ class Backend(Protocol):
         """
         ...
 
-    def uniform(self, seed: int, offset: int, shape: tuple[int, ...], dtype: npt.DTypeLike) -> Array:
+    def uniform(
+        self, seed: int, offset: int, shape: tuple[int, ...], dtype: npt.DTypeLike
+    ) -> Array:
         """In [0, 1). float32: word j >> 8, times 2**-24. float64: words 2j and 2j+1, 27 and 26 bits."""
         ...
 
