@@ -1,0 +1,305 @@
+"""The backward pass: walks the graph from its roots and carries gradients to the leaves.
+
+Each node runs once, when every gradient that flows into it has arrived (reference counts of edges, Kahn's
+algorithm). Gradients are raw arrays, or tensors where ``create_graph`` asks for a graph of the backward pass itself.
+"""
+
+from __future__ import annotations
+
+import sys
+import weakref
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .. import _core
+from . import version
+from .grad_mode import mode
+
+if TYPE_CHECKING:
+    from ..tensor import Tensor
+
+# Hooks on the gradients of non-leaf tensors. Empty for nearly every program, so that they cost one test a run.
+node_hooks: weakref.WeakKeyDictionary[Any, OrderedDict[int, Any]] = weakref.WeakKeyDictionary()
+
+
+def _count_dependencies(roots: Sequence[Any]) -> dict[Any, int]:
+    """For each node reachable from ``roots``: how many edges lead into it."""
+    counts: dict[Any, int] = dict.fromkeys(roots, 0)
+    stack = list(counts)
+    while stack:
+        for edge in stack.pop().edges:
+            if edge is not None and not edge.is_leaf:
+                if edge in counts:
+                    counts[edge] += 1
+                else:
+                    counts[edge] = 1
+                    stack.append(edge)
+    return counts
+
+
+def _references(holder: dict[int, Any]) -> int:
+    """The reference count of a popped gradient that nothing else holds, as this interpreter counts."""
+    g = holder.pop(0)
+    return sys.getrefcount(g)
+
+
+_UNSHARED = _references({0: np.zeros(1)})
+
+
+def _run_hooks(hooks: Sequence[Any], g: Any, create_graph: bool) -> Any:
+    t = g if create_graph else _core.make(g)
+    for hook in list(hooks):
+        new = hook(t)
+        if new is not None:
+            t = new
+    return t if create_graph else t._data
+
+
+def run(
+    roots: Sequence[Tensor],
+    gradients: Sequence[Any],
+    *,
+    retain_graph: bool,
+    create_graph: bool,
+    inputs: Sequence[Tensor] | None = None,
+) -> list[Any]:
+    """Carry ``gradients`` of ``roots`` backward.
+
+    Gradients are tensors where ``create_graph``, else raw arrays. With ``inputs``, their gradients are
+    returned (None where the roots do not depend on them) and nothing is accumulated; else each leaf's ``grad`` is.
+    """
+    leaves: dict[Any, Any] = {}
+    pending: dict[Any, Any] = {}
+    captured: dict[Any, Any] = {}
+    wanted = set() if inputs is None else {x._node for x in inputs if x._node is not None}
+    for root, g in zip(roots, gradients, strict=True):
+        vertex = root._node or root
+        held = leaves if vertex.is_leaf else pending
+        held[vertex] = g if vertex not in held else held[vertex] + g
+    counts = _count_dependencies(tuple(pending))
+    ready = [node for node, count in counts.items() if count == 0]
+    clock = version.clock[0]
+    hooked = len(node_hooks) > 0
+    del gradients
+
+    while ready:
+        node = ready.pop()
+        g = pending.pop(node, None)
+        if g is not None:
+            if hooked and node in node_hooks:
+                g = _run_hooks(list(node_hooks[node].values()), g, create_graph)
+            if wanted and node in wanted:
+                captured[node] = g
+            parent = node.parent
+            if parent is not None:
+                slots = pending.get(parent)
+                if slots is None:
+                    slots = pending[parent] = [None] * parent.n_outputs
+                slots[node.index] = g if slots[node.index] is None else slots[node.index] + g
+                results: Any = ()
+            else:
+                if node.saved is None:
+                    raise RuntimeError(
+                        f"{node.name()}: trying to backward through the graph a second time: what it saved was "
+                        "freed. Specify retain_graph=True in the first backward or autograd.grad call"
+                    )
+                if node.birth != clock:
+                    node.check_versions()
+                results = node.backward_graph(g) if create_graph else node.backward(g)
+                if not retain_graph and node.saved:
+                    node.saved = None
+        else:
+            results = ()
+        edges = node.edges
+        for i in range(len(edges)):
+            edge = edges[i]
+            if edge is None:
+                continue
+            r = results[i] if results else None
+            if edge.is_leaf:
+                if r is not None:
+                    leaves[edge] = r if edge not in leaves else leaves[edge] + r
+                continue
+            if r is not None:
+                pending[edge] = r if edge not in pending else pending[edge] + r
+            left = counts[edge] - 1
+            counts[edge] = left
+            if left == 0:
+                ready.append(edge)
+        results = r = g = None
+
+    if inputs is not None:
+        for leaf in leaves:
+            hooks = leaf._extra.hooks if leaf._extra is not None else None
+            if hooks:
+                leaves[leaf] = _run_hooks(list(hooks.values()), leaves[leaf], create_graph)
+        return [leaves.get(x) if x._node is None else captured.get(x._node) for x in inputs]
+    while leaves:
+        leaf, g = leaves.popitem()
+        _accumulate(leaf, g, sys.getrefcount(g) > _UNSHARED, create_graph)
+    return []
+
+
+def _accumulate(leaf: Tensor, g: Any, shared: bool, create_graph: bool) -> None:
+    """Add ``g`` to the leaf's ``grad``; an array that others hold is copied, since ``grad`` is written in place."""
+    extra = leaf._extra
+    if extra is not None and extra.hooks:
+        g = _run_hooks(list(extra.hooks.values()), g, create_graph)
+        shared = True
+    old = leaf._grad
+    if create_graph:
+        leaf._grad = g if old is None else old + g
+    elif old is None:
+        if type(g) is not np.ndarray:
+            g = np.asarray(g)
+        elif shared or isinstance(g.base, np.ndarray) or not g.flags.writeable:
+            g = g.copy()
+        leaf._grad = _core.make(g)
+    elif old._requires_grad:
+        leaf._grad = old + _core.make(g)
+    else:
+        np.add(old._data, g, out=old._data)
+        version.bump(old._data)
+    if extra is not None and extra.post_accumulate_hooks:
+        for hook in list(extra.post_accumulate_hooks.values()):
+            hook(leaf)
+
+
+class _BackwardMode:
+    """Grad mode of a backward pass: recording only where ``create_graph`` asks for it."""
+
+    __slots__ = ("create_graph", "previous")
+
+    def __init__(self, create_graph: bool) -> None:
+        self.create_graph = create_graph
+
+    def __enter__(self) -> None:
+        self.previous = mode.enabled
+        mode.enabled = self.create_graph
+
+    def __exit__(self, *exc: object) -> None:
+        mode.enabled = self.previous
+
+
+def root_gradient(root: Tensor, gradient: Any, create_graph: bool) -> Any:
+    """The gradient that starts at ``root``: ones for a scalar, else ``gradient`` checked against its shape."""
+    data = root._data
+    if gradient is None:
+        if data.size != 1:
+            raise RuntimeError(
+                f"grad can be implicitly created only for scalar outputs, got shape {data.shape}; pass gradient="
+            )
+        ones = np.ones(data.shape, data.dtype)
+        return _core.make(ones) if create_graph else ones
+    if not isinstance(gradient, _core.TensorBase):
+        raise TypeError(
+            f"backward: gradient must be a Tensor or None, got {type(gradient).__name__}"
+        )
+    if gradient._data.shape != data.shape:
+        raise RuntimeError(
+            f"backward: gradient has shape {tuple(gradient._data.shape)}, the output has {tuple(data.shape)}"
+        )
+    return gradient if create_graph else gradient._data.astype(data.dtype, copy=False)
+
+
+def _checked_roots(outputs: Sequence[Tensor], operation: str) -> None:
+    for output in outputs:
+        if not output._requires_grad:
+            raise RuntimeError(
+                f"{operation}: element of tensors does not require grad and does not have a grad_fn"
+            )
+
+
+def backward(
+    tensors: Tensor | Sequence[Tensor],
+    grad_tensors: Tensor | Sequence[Tensor | None] | None = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    inputs: Sequence[Tensor] | None = None,
+) -> None:
+    """Add the gradients of ``tensors`` to the ``grad`` of the leaves (of ``inputs`` alone, where given).
+
+    Args:
+        tensors: the outputs to differentiate.
+        grad_tensors: their gradients; None means ones, for outputs of one element.
+        retain_graph: keep what the graph saved, for another backward (default: ``create_graph``).
+        create_graph: record the backward pass too, for gradients of gradients.
+        inputs: leaves whose ``grad`` is to be accumulated; others are left alone.
+
+    Raises:
+        RuntimeError: an output needs no gradient, a shape is wrong, or something saved was overwritten or freed.
+    """
+    outputs = [tensors] if isinstance(tensors, _core.TensorBase) else list(tensors)
+    if grad_tensors is None:
+        given: list[Tensor | None] = [None] * len(outputs)
+    else:
+        given = [grad_tensors] if isinstance(grad_tensors, _core.TensorBase) else list(grad_tensors)
+    if len(given) != len(outputs):
+        raise RuntimeError(f"backward: got {len(outputs)} tensors and {len(given)} grad_tensors")
+    _checked_roots(outputs, "backward")
+    retain = create_graph if retain_graph is None else retain_graph
+    with _BackwardMode(create_graph):
+        start = [root_gradient(o, g, create_graph) for o, g in zip(outputs, given, strict=True)]
+        found = run(outputs, start, retain_graph=retain, create_graph=create_graph, inputs=inputs)
+        if inputs is not None:
+            for x, g in zip(inputs, found, strict=True):
+                if g is not None:
+                    _accumulate(x, g, True, create_graph)
+
+
+def grad(
+    outputs: Tensor | Sequence[Tensor],
+    inputs: Tensor | Sequence[Tensor],
+    grad_outputs: Tensor | Sequence[Tensor | None] | None = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    allow_unused: bool | None = None,
+    materialize_grads: bool = False,
+) -> tuple[Any, ...]:
+    """The gradients of ``outputs`` with respect to ``inputs``, without touching any ``grad``.
+
+    Returns:
+        One tensor an input; None for an input that the outputs do not depend on, if ``allow_unused``
+        (zeros, if ``materialize_grads``).
+
+    Raises:
+        RuntimeError: as ``backward``, and for an unused input unless ``allow_unused``.
+
+    >>> import fastnn
+    >>> x = fastnn.tensor(3.0, requires_grad=True)
+    >>> (dx,) = fastnn.autograd.grad(x * x, x, create_graph=True)
+    >>> fastnn.autograd.grad(dx, x)[0].item()
+    2.0
+    """
+    outs = [outputs] if isinstance(outputs, _core.TensorBase) else list(outputs)
+    ins = [inputs] if isinstance(inputs, _core.TensorBase) else list(inputs)
+    if grad_outputs is None:
+        given: list[Tensor | None] = [None] * len(outs)
+    else:
+        given = [grad_outputs] if isinstance(grad_outputs, _core.TensorBase) else list(grad_outputs)
+    if len(given) != len(outs):
+        raise RuntimeError(f"grad: got {len(outs)} outputs and {len(given)} grad_outputs")
+    _checked_roots(outs, "grad")
+    for x in ins:
+        if not x._requires_grad:
+            raise RuntimeError("grad: one of the differentiated tensors does not require grad")
+    retain = create_graph if retain_graph is None else retain_graph
+    with _BackwardMode(create_graph):
+        start = [root_gradient(o, g, create_graph) for o, g in zip(outs, given, strict=True)]
+        found = run(outs, start, retain_graph=retain, create_graph=create_graph, inputs=ins)
+    result: list[Any] = []
+    for x, g in zip(ins, found, strict=True):
+        if g is None:
+            if materialize_grads:
+                result.append(_core.make(np.zeros_like(x._data)))
+                continue
+            if not (allow_unused or (allow_unused is None and materialize_grads)):
+                raise RuntimeError(
+                    "grad: one of the differentiated tensors appears to not have been used in the graph; "
+                    "set allow_unused=True if this is the desired behavior"
+                )
+        result.append(g if g is None or create_graph else _core.make(np.array(g)))
+    return tuple(result)

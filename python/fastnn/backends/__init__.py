@@ -1,0 +1,83 @@
+"""Backends: who computes. One protocol (``protocol.Backend``), a module for each implementation.
+
+``FASTNN_BACKEND=numpy`` (or ``cpu``) chooses at import; else the compiled kernels serve where they were built.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from . import numpy as numpy_backend
+from .protocol import Backend
+
+
+class _ByType(dict[type, Any]):
+    """The backend of an array by its type: one dictionary look-up on the way of every operation."""
+
+    def __missing__(self, array_type: type) -> Any:
+        if issubclass(array_type, (np.ndarray, np.generic)):
+            return self[np.ndarray]
+        raise TypeError(f"no backend computes on arrays of type {array_type.__name__}")
+
+
+by_type = _ByType()
+why_no_cpu: str | None = None  # the reason that the compiled kernels are missing
+
+
+def _load_cpu() -> Backend | None:
+    global why_no_cpu
+    try:
+        from . import cpu
+    except ImportError as error:
+        why_no_cpu = str(error)
+        return None
+    return cpu
+
+
+_cpu_backend = _load_cpu()
+
+
+def available() -> list[str]:
+    """Names of the backends that can be used here."""
+    return ["numpy"] if _cpu_backend is None else ["numpy", "cpu"]
+
+
+def set_backend(name: str) -> None:
+    """Compute on CPU arrays with backend ``name``: "numpy" or "cpu".
+
+    Raises:
+        RuntimeError: "cpu" was not built.
+        ValueError: there is no such backend.
+    """
+    if name == "numpy":
+        by_type[np.ndarray] = numpy_backend
+    elif name == "cpu":
+        if _cpu_backend is None:
+            raise RuntimeError(f"the cpu backend is not available: {why_no_cpu}")
+        by_type[np.ndarray] = _cpu_backend
+    else:
+        raise ValueError(f"unknown backend {name!r}; known: numpy, cpu")
+
+
+def get_backend() -> str:
+    """The name of the backend that computes on CPU arrays."""
+    return str(by_type[np.ndarray].name)
+
+
+@contextlib.contextmanager
+def use_backend(name: str) -> Iterator[None]:
+    """Compute with backend ``name`` inside this block."""
+    previous = get_backend()
+    set_backend(name)
+    try:
+        yield
+    finally:
+        set_backend(previous)
+
+
+set_backend(os.environ.get("FASTNN_BACKEND") or available()[-1])

@@ -1,0 +1,94 @@
+"""Linear, Identity and Flatten."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from .._device import check_device
+from ..ops.creation import empty
+from ..ops.gemm import linear
+from ..tensor import Tensor
+from . import init
+from .module import Module
+from .parameter import Parameter
+
+
+class Identity(Module):
+    """The input as it is; any arguments are taken, as in PyTorch."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__()
+
+    def forward(self, input: Tensor) -> Tensor:
+        """The input."""
+        return input
+
+
+class Linear(Module):
+    """y = x @ weight.T + bias.
+
+    Args:
+        in_features: the size of the input's last dim.
+        out_features: the size of the output's last dim.
+        bias: have a bias.
+
+    Raises:
+        RuntimeError: (forward) an input of another size or dtype.
+
+    >>> import fastnn
+    >>> fastnn.nn.Linear(3, 2)(fastnn.ones(4, 3)).shape
+    fastnn.Size([4, 2])
+    """
+
+    bias: Parameter | None
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        bias: bool = True,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__()
+        check_device(device, "Linear")
+        self.in_features = in_features
+        self.out_features = out_features
+        self.weight = Parameter(empty(out_features, in_features, dtype=dtype))
+        self.register_parameter(
+            "bias", Parameter(empty(out_features, dtype=dtype)) if bias else None
+        )
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw new values, uniform in +-1 / sqrt(in_features)."""
+        init.kaiming_uniform_(self.weight, a=math.sqrt(5))
+        if self.bias is not None:
+            init.fan_in_uniform_(self.bias, self.in_features)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(..., in_features) to (..., out_features)."""
+        members = self._parameters
+        return linear(input, members["weight"], members["bias"])  # type: ignore[arg-type]
+
+    def extra_repr(self) -> str:
+        """The arguments that ``repr`` shows."""
+        return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"
+
+
+class Flatten(Module):
+    """Make the dims from ``start_dim`` to ``end_dim`` one."""
+
+    def __init__(self, start_dim: int = 1, end_dim: int = -1) -> None:
+        super().__init__()
+        self.start_dim = start_dim
+        self.end_dim = end_dim
+
+    def forward(self, input: Tensor) -> Tensor:
+        """The flattened input."""
+        return input.flatten(self.start_dim, self.end_dim)
+
+    def extra_repr(self) -> str:
+        """The arguments that ``repr`` shows."""
+        return f"start_dim={self.start_dim}, end_dim={self.end_dim}"

@@ -1,0 +1,207 @@
+"""Matrix products: matmul with batches, and the fused linear layer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .._core import make
+from ..autograd.grad_mode import mode
+from ..autograd.node import Node, edge_of
+from ..backends import by_type
+from .elementwise import unbroadcast
+
+if TYPE_CHECKING:
+    from ..tensor import Tensor
+else:
+    from .._core import TensorBase as Tensor
+
+
+def _t(x: Any) -> Any:
+    """The last two axes exchanged (arrays and tensors)."""
+    return x.swapaxes(-1, -2)
+
+
+def _matmul_rule(
+    matmul: Any, g: Any, a: Any, b: Any, shape_a: Any, shape_b: Any, edges: Any
+) -> Any:
+    """Gradients of a @ b; vectors are made matrices first. Works on arrays and on tensors."""
+    vector_a, vector_b = len(shape_a) == 1, len(shape_b) == 1
+    if vector_b:
+        g = g.reshape((*g.shape, 1))
+    if vector_a:
+        g = g.reshape((*g.shape[:-1], 1, g.shape[-1]))
+    ga = gb = None
+    if edges[0] is not None:
+        b2 = b.reshape((shape_b[0], 1)) if vector_b else b
+        ga = matmul(g, _t(b2))
+        ga = unbroadcast(ga, (1, shape_a[0]) if vector_a else shape_a).reshape(shape_a)
+    if edges[1] is not None:
+        a2 = a.reshape((1, shape_a[0])) if vector_a else a
+        if len(shape_b) == 2 and a2.ndim > 2:
+            # One product over all batches rather than a batch of products that is summed after
+            gb = matmul(_t(a2.reshape((-1, a2.shape[-1]))), g.reshape((-1, g.shape[-1])))
+        else:
+            gb = matmul(_t(a2), g)
+            gb = unbroadcast(gb, (shape_b[0], 1) if vector_b else shape_b).reshape(shape_b)
+    return ga, gb
+
+
+class MmBackward0(Node):
+    __slots__ = ()
+
+    def backward(self, g: Any) -> tuple[Any, ...]:
+        a, b, sa, sb = self.saved
+        x = None if a is None else a._data
+        y = None if b is None else b._data
+        result: tuple[Any, ...] = _matmul_rule(by_type[type(g)].matmul, g, x, y, sa, sb, self.edges)
+        return result
+
+    def backward_graph(self, g: Tensor) -> tuple[Any, ...]:
+        a, b, sa, sb = self.saved
+        result: tuple[Any, ...] = _matmul_rule(matmul, g, a, b, sa, sb, self.edges)
+        return result
+
+
+def matmul(a: Tensor, b: Tensor) -> Tensor:
+    """The matrix product ``a @ b``: vectors, matrices, and batches of matrices that broadcast.
+
+    Raises:
+        RuntimeError: inner sizes or dtypes that differ, or a zero-dimensional operand.
+
+    >>> import fastnn
+    >>> fastnn.matmul(fastnn.ones(2, 3), fastnn.ones(3, 4)).shape
+    fastnn.Size([2, 4])
+    """
+    if not (isinstance(a, Tensor) and isinstance(b, Tensor)):
+        other = b if isinstance(a, Tensor) else a
+        raise TypeError(f"matmul: expects two Tensors, got {type(other).__name__}")
+    x, y = a._data, b._data
+    if x.ndim == 0 or y.ndim == 0:
+        raise RuntimeError(
+            f"matmul: both arguments need at least 1 dim, got {x.ndim}D and {y.ndim}D"
+        )
+    if x.dtype != y.dtype:
+        raise RuntimeError(
+            f"matmul: expected operands of the same dtype, got {a.dtype} and {b.dtype}"
+        )
+    if x.shape[-1] != y.shape[-2 if y.ndim > 1 else 0]:
+        raise RuntimeError(
+            f"matmul: mat1 and mat2 shapes cannot be multiplied ({tuple(x.shape)} and {tuple(y.shape)})"
+        )
+    try:
+        out = by_type[type(x)].matmul(x, y)
+    except ValueError:
+        raise RuntimeError(
+            f"matmul: batches of shapes {tuple(x.shape)} and {tuple(y.shape)} do not broadcast"
+        ) from None
+    if mode.enabled:
+        ra, rb = a._requires_grad, b._requires_grad
+        if ra or rb:
+            saved = (a if rb else None, b if ra else None, x.shape, y.shape)
+            return make(out, MmBackward0((edge_of(a), edge_of(b)), saved))
+    return make(out)
+
+
+class LinearBackward0(Node):
+    """linear, with the gradient of its fused activation."""
+
+    __slots__ = ()
+
+    def name(self) -> str:
+        return "AddmmBackward0" if self.saved is None or self.saved[2] is None else "ReluBackward0"
+
+    def backward(self, g: Any) -> tuple[Any, ...]:
+        x, weight, y = self.saved
+        backend = by_type[type(g)]
+        if y is not None:
+            g = backend.relu_backward(g, y)
+        rows = g.reshape(-1, g.shape[-1])
+        to_x, to_weight, to_bias = self.edges
+        gx = gw = gb = None
+        if to_x is not None:
+            gx = backend.matmul(rows, weight._data)
+            gx = gx.reshape(*g.shape[:-1], gx.shape[-1])
+        if to_weight is not None:
+            data = x._data
+            gw = backend.matmul(rows.T, data.reshape(-1, data.shape[-1]))
+        if to_bias is not None:
+            gb = backend.sum(rows, 0)
+        return gx, gw, gb
+
+    def backward_graph(self, g: Tensor) -> tuple[Any, ...]:
+        x, weight, y = self.saved
+        if y is not None:
+            g = g * make((y > 0).astype(y.dtype))
+        to_x, to_weight, to_bias = self.edges
+        rows = g.reshape(-1, g.shape[-1])
+        return (
+            None if to_x is None else matmul(g, weight),
+            None if to_weight is None else matmul(rows.t(), x.reshape(-1, x.shape[-1])),
+            None if to_bias is None else rows.sum(0),
+        )
+
+
+def linear(
+    x: Tensor, weight: Tensor, bias: Tensor | None = None, activation: str | None = None
+) -> Tensor:
+    """activation(x @ weight.T + bias), in one kernel.
+
+    Args:
+        x: (..., in_features).
+        weight: (out_features, in_features).
+        bias: (out_features,) or None.
+        activation: None or "relu".
+
+    Raises:
+        RuntimeError: shapes or dtypes that do not fit.
+
+    >>> import fastnn
+    >>> fastnn.nn.functional.linear(fastnn.ones(5, 3), fastnn.ones(2, 3)).shape
+    fastnn.Size([5, 2])
+    """
+    data, w = x._data, weight._data
+    b = None if bias is None else bias._data
+    if (
+        w.ndim != 2
+        or data.ndim == 0
+        or data.shape[-1] != w.shape[1]
+        or data.dtype != w.dtype
+        or (b is not None and (b.shape != (w.shape[0],) or b.dtype != w.dtype))
+    ):
+        raise _linear_error(x, weight, bias)
+    out = by_type[type(data)].linear(data, w, b, activation)
+    if mode.enabled and (
+        x._requires_grad or weight._requires_grad or (bias is not None and bias._requires_grad)
+    ):
+        edges = (edge_of(x), edge_of(weight), None if bias is None else edge_of(bias))
+        saved = (
+            x if edges[1] is not None else None,
+            weight if edges[0] is not None else None,
+            None if activation is None else out,
+        )
+        return make(out, LinearBackward0(edges, saved))
+    return make(out)
+
+
+def _linear_error(x: Tensor, weight: Tensor, bias: Tensor | None) -> RuntimeError:
+    data, w = x._data, weight._data
+    if w.ndim != 2:
+        return RuntimeError(
+            f"linear: weight must be (out_features, in_features), got {tuple(w.shape)}"
+        )
+    if data.ndim == 0 or data.shape[-1] != w.shape[1]:
+        return RuntimeError(
+            f"linear expects input of {w.shape[1]} features, got {tuple(data.shape)}"
+        )
+    if data.dtype != w.dtype:
+        return RuntimeError(
+            f"linear: input is {x.dtype}, weight is {weight.dtype}; they must be the same"
+        )
+    assert bias is not None
+    if bias._data.dtype != w.dtype:
+        return RuntimeError(
+            f"linear: bias is {bias.dtype}, weight is {weight.dtype}; they must be the same"
+        )
+    return RuntimeError(
+        f"linear: bias must have shape ({w.shape[0]},), got {tuple(bias._data.shape)}"
+    )

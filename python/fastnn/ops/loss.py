@@ -1,0 +1,101 @@
+"""Losses that compare a prediction and a target element by element."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .elementwise import broadcast_error, promote
+from .softmax import check_reduction
+
+if TYPE_CHECKING:
+    from ..tensor import Tensor
+
+
+def _reduce(loss: Tensor, reduction: str) -> Tensor:
+    if reduction == "mean":
+        return loss.mean()
+    return loss.sum() if reduction == "sum" else loss
+
+
+def _pair(operation: str, x: Tensor, target: Tensor, reduction: str) -> tuple[Tensor, Tensor]:
+    check_reduction(reduction)
+    if x._data.shape != target._data.shape:
+        warnings.warn(
+            f"{operation}: using a target size {tuple(target.shape)} that is different to the input size "
+            f"{tuple(x.shape)}; they are broadcast, which is probably not what you want",
+            stacklevel=3,
+        )
+        try:
+            np.broadcast_shapes(x._data.shape, target._data.shape)
+        except ValueError:
+            raise broadcast_error(operation, x._data, target._data) from None
+    return promote(x, target, floating=True)
+
+
+def mse_loss(x: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
+    """(x - target)**2, averaged, summed or as it is.
+
+    >>> import fastnn
+    >>> fastnn.nn.functional.mse_loss(fastnn.zeros(2), fastnn.tensor([1., 3.]))
+    tensor(5.)
+    """
+    a, b = _pair("mse_loss", x, target, reduction)
+    difference = a - b
+    return _reduce(difference * difference, reduction)
+
+
+def l1_loss(x: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
+    """\\|x - target\\|, averaged, summed or as it is."""
+    a, b = _pair("l1_loss", x, target, reduction)
+    return _reduce((a - b).abs(), reduction)
+
+
+def _same_shape(operation: str, x: Tensor, target: Tensor) -> None:
+    if x._data.shape != target._data.shape:
+        raise ValueError(
+            f"{operation}: target size ({tuple(target.shape)}) must be the same as input size ({tuple(x.shape)})"
+        )
+
+
+def binary_cross_entropy(
+    x: Tensor, target: Tensor, weight: Tensor | None = None, reduction: str = "mean"
+) -> Tensor:
+    """-(t log x + (1 - t) log(1 - x)) for probabilities ``x``; logarithms are limited to -100.
+
+    Raises:
+        ValueError: shapes that differ.
+        RuntimeError: an x outside [0, 1].
+    """
+    check_reduction(reduction)
+    _same_shape("binary_cross_entropy", x, target)
+    data = x._data
+    if data.size and not (data.min() >= 0 and data.max() <= 1):
+        raise RuntimeError("binary_cross_entropy: all elements of input should be between 0 and 1")
+    loss = -(target * x.log().clamp(min=-100) + (1 - target) * (1 - x).log().clamp(min=-100))
+    return _reduce(loss if weight is None else loss * weight, reduction)
+
+
+def binary_cross_entropy_with_logits(
+    x: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    reduction: str = "mean",
+    pos_weight: Tensor | None = None,
+) -> Tensor:
+    """binary_cross_entropy of sigmoid(x), without overflow; ``pos_weight`` weighs the positive targets.
+
+    Raises:
+        ValueError: shapes that differ.
+    """
+    check_reduction(reduction)
+    _same_shape("binary_cross_entropy_with_logits", x, target)
+    # log(1 + exp(-x)) = max(-x, 0) + log(1 + exp(-|x|))
+    softplus = (-x).relu() + (-(x.abs())).exp().log1p()
+    if pos_weight is None:
+        loss = (1 - target) * x + softplus
+    else:
+        loss = (1 - target) * x + (1 + (pos_weight - 1) * target) * softplus
+    return _reduce(loss if weight is None else loss * weight, reduction)

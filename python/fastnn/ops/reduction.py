@@ -1,0 +1,356 @@
+"""Reductions: sum, mean, extrema, products, variance, norms, any and all."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from .. import _dtype
+from .._core import make
+from ..autograd.grad_mode import mode
+from ..autograd.node import Node, edge_of
+from ..backends import by_type
+from .elementwise import cast
+
+if TYPE_CHECKING:
+    from ..tensor import Tensor
+else:
+    from .._core import TensorBase as Tensor
+
+Dim = int | tuple[int, ...] | list[int] | None
+
+
+def normalize_dim(dim: int, ndim: int) -> int:
+    """``dim`` as a non-negative axis.
+
+    Raises:
+        IndexError: out of range, as PyTorch puts it.
+    """
+    n = ndim or 1
+    if not -n <= dim < n:
+        raise IndexError(
+            f"Dimension out of range (expected to be in range of [{-n}, {n - 1}], but got {dim})"
+        )
+    return dim % n
+
+
+def normalize_dims(dim: Dim, ndim: int) -> tuple[int, ...] | None:
+    """``dim`` as a tuple of non-negative axes; None (all) for None and for an empty tuple."""
+    if dim is None:
+        return None
+    if isinstance(dim, (tuple, list)):
+        axes = tuple(normalize_dim(d, ndim) for d in dim)
+        if len(set(axes)) != len(axes):
+            raise RuntimeError(f"a dim appears several times in the list of dims {tuple(dim)}")
+        return axes if axes and ndim else None
+    return (normalize_dim(dim, ndim),) if ndim else None
+
+
+def _expanded(g: Any, shape: tuple[int, ...], axes: tuple[int, ...] | None, keepdim: bool) -> Any:
+    """The gradient of a reduced result, as a view of the shape that was reduced (arrays and tensors)."""
+    if not keepdim and axes is not None:
+        kept = tuple(1 if i in axes else n for i, n in enumerate(shape))
+        g = g.reshape(kept)
+    elif axes is None and g.ndim and not keepdim:
+        g = g.reshape((1,) * len(shape))
+    return g.expand(shape) if isinstance(g, Tensor) else np.broadcast_to(g, shape)
+
+
+class SumBackward0(Node):
+    __slots__ = ()
+
+    def backward(self, g: Any) -> tuple[Any, ...]:
+        shape, axes, keepdim = self.saved
+        return (_expanded(g, shape, axes, keepdim),)
+
+    backward_graph = backward
+
+
+def sum(
+    x: Tensor, dim: Dim = None, keepdim: bool = False, dtype: _dtype.dtype | None = None
+) -> Tensor:
+    """The sum over ``dim`` (None: all). Integers and bools are summed in int64.
+
+    >>> import fastnn
+    >>> fastnn.sum(fastnn.tensor([[1., 2.], [3., 4.]]), dim=0)
+    tensor([4., 6.])
+    """
+    if dtype is not None:
+        x = cast(x, dtype.numpy)
+    elif x._data.dtype.kind in "iub":
+        x = cast(x, np.dtype(np.int64))
+    data = x._data
+    axes = None if dim is None else normalize_dims(dim, data.ndim)
+    out = by_type[type(data)].sum(data, axes, keepdim)
+    if x._requires_grad and mode.enabled:
+        return make(out, SumBackward0((edge_of(x),), (data.shape, axes, keepdim)))
+    return make(out)
+
+
+class MeanBackward0(Node):
+    __slots__ = ()
+
+    def backward(self, g: Any) -> tuple[Any, ...]:
+        shape, axes, keepdim, count = self.saved
+        return (_expanded(g * (1.0 / count), shape, axes, keepdim),)
+
+    backward_graph = backward
+
+
+def mean(
+    x: Tensor, dim: Dim = None, keepdim: bool = False, dtype: _dtype.dtype | None = None
+) -> Tensor:
+    """The mean over ``dim`` (None: all).
+
+    Raises:
+        RuntimeError: an integer tensor and no floating ``dtype``.
+    """
+    if dtype is not None:
+        x = cast(x, dtype.numpy)
+    data = x._data
+    if data.dtype.kind in "iub":
+        raise RuntimeError(
+            f"mean: expects a floating tensor, got {x.dtype}; pass dtype= or cast first"
+        )
+    axes = None if dim is None else normalize_dims(dim, data.ndim)
+    count = math.prod(data.shape if axes is None else (data.shape[a] for a in axes))
+    if count == 0:
+        with np.errstate(all="ignore"):
+            out = np.full_like(np.sum(data, axis=axes, keepdims=keepdim), np.nan)
+    else:
+        out = by_type[type(data)].mean(data, axes, keepdim)
+    if x._requires_grad and mode.enabled:
+        return make(out, MeanBackward0((edge_of(x),), (data.shape, axes, keepdim, count or np.nan)))
+    return make(out)
+
+
+class AmaxBackward0(Node):
+    """amax and amin over dims: ties share the gradient evenly."""
+
+    __slots__ = ()
+
+    def backward(self, g: Any) -> tuple[Any, ...]:
+        x, y, axes, keepdim = self.saved
+        mask = x._data == _expanded(y, x._data.shape, axes, keepdim)
+        count = mask.sum(axes, keepdims=True)
+        full = _expanded(g, x._data.shape, axes, keepdim)
+        return ((full * mask / count).astype(g.dtype),)
+
+    def backward_graph(self, g: Tensor) -> tuple[Any, ...]:
+        x, y, axes, keepdim = self.saved
+        mask = x._data == _expanded(y, x._data.shape, axes, keepdim)
+        share = (mask / mask.sum(axes, keepdims=True)).astype(x._data.dtype)
+        return (_expanded(g, x._data.shape, axes, keepdim) * make(share),)
+
+
+def _extremum(x: Tensor, dim: Dim, keepdim: bool, name: str) -> Tensor:
+    data = x._data
+    axes = normalize_dims(dim, data.ndim)
+    counted = data.shape if axes is None else [data.shape[a] for a in axes]
+    if 0 in counted:
+        raise IndexError(
+            f"{name}: cannot reduce over zero elements, got shape {tuple(data.shape)}, dim {dim}"
+        )
+    out = np.asarray(getattr(by_type[type(data)], name)(data, axes, keepdim))
+    if x._requires_grad and mode.enabled:
+        return make(out, AmaxBackward0((edge_of(x),), (x, out, axes, keepdim)))
+    return make(out)
+
+
+def amax(x: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
+    """The largest value over ``dim``; equal maxima share the gradient."""
+    return _extremum(x, dim, keepdim, "amax")
+
+
+def amin(x: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
+    """The smallest value over ``dim``; equal minima share the gradient."""
+    return _extremum(x, dim, keepdim, "amin")
+
+
+class ValuesIndices(NamedTuple):
+    """What ``max`` and ``min`` over one dimension return."""
+
+    values: Tensor
+    indices: Tensor
+
+
+class SelectBackward0(Node):
+    """The gradient of ``max(dim)``: it goes to the chosen element."""
+
+    __slots__ = ()
+
+    def name(self) -> str:
+        return "MaxBackward0"
+
+    def backward(self, g: Any) -> tuple[Any, ...]:
+        indices, shape, axis, keepdim = self.saved
+        out = np.zeros(shape, g.dtype)
+        if not keepdim:
+            g, indices = np.expand_dims(g, axis), np.expand_dims(indices, axis)
+        np.put_along_axis(out, indices, g, axis)
+        return (out,)
+
+    def backward_graph(self, g: Tensor) -> tuple[Any, ...]:
+        indices, shape, axis, keepdim = self.saved
+        chosen = np.zeros(shape, g._data.dtype)
+        if not keepdim:
+            g, indices = g.unsqueeze(axis), np.expand_dims(indices, axis)
+        np.put_along_axis(chosen, indices, np.ones((), g._data.dtype), axis)
+        return (g.expand(shape) * make(chosen),)
+
+
+def _extremum_with_index(x: Tensor, dim: int, keepdim: bool, which: str) -> ValuesIndices:
+    data = x._data
+    if data.ndim == 0:
+        normalize_dim(dim, 0)
+        return ValuesIndices(x.clone(), make(np.zeros((), np.int64)))
+    axis = normalize_dim(dim, data.ndim)
+    if data.shape[axis] == 0:
+        raise IndexError(
+            f"{which}: cannot reduce over zero elements, got shape {tuple(data.shape)}, dim {dim}"
+        )
+    indices = np.asarray(getattr(by_type[type(data)], "arg" + which)(data, axis, True), np.int64)
+    values = np.take_along_axis(data, indices, axis)
+    if not keepdim:
+        values, indices = values.squeeze(axis), indices.squeeze(axis)
+    if x._requires_grad and mode.enabled:
+        node = SelectBackward0((edge_of(x),), (indices, data.shape, axis, keepdim))
+        return ValuesIndices(make(values, node), make(indices))
+    return ValuesIndices(make(values), make(indices))
+
+
+def max(x: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
+    """The largest value (``dim`` None), values and indices over ``dim``, or ``maximum`` with a tensor.
+
+    >>> import fastnn
+    >>> values, indices = fastnn.max(fastnn.tensor([[1., 5.], [7., 2.]]), 1)
+    >>> indices
+    tensor([1, 0])
+    """
+    if isinstance(dim, Tensor):
+        from .elementwise import maximum
+
+        return maximum(x, dim)
+    return amax(x) if dim is None else _extremum_with_index(x, dim, keepdim, "max")
+
+
+def min(x: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
+    """The smallest value (``dim`` None), values and indices over ``dim``, or ``minimum`` with a tensor."""
+    if isinstance(dim, Tensor):
+        from .elementwise import minimum
+
+        return minimum(x, dim)
+    return amin(x) if dim is None else _extremum_with_index(x, dim, keepdim, "min")
+
+
+def _arg(x: Tensor, dim: int | None, keepdim: bool, name: str) -> Tensor:
+    data = x._data
+    axis = None if dim is None else normalize_dim(dim, data.ndim)
+    if data.size == 0 and (axis is None or data.shape[axis] == 0):
+        raise IndexError(
+            f"{name}: cannot reduce over zero elements, got shape {tuple(data.shape)}, dim {dim}"
+        )
+    if data.ndim == 0:
+        return make(np.zeros((), np.int64))
+    out = getattr(by_type[type(data)], name)(data, axis, keepdim)
+    return make(np.asarray(out, np.int64))
+
+
+def argmax(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
+    """The index of the largest value (the first of equals) over ``dim``, or in the flattened tensor."""
+    return _arg(x, dim, keepdim, "argmax")
+
+
+def argmin(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
+    """The index of the smallest value (the first of equals) over ``dim``, or in the flattened tensor."""
+    return _arg(x, dim, keepdim, "argmin")
+
+
+class ProdBackward0(Node):
+    __slots__ = ()
+
+    def backward(self, g: Any) -> tuple[Any, ...]:
+        x, axes, keepdim = self.saved
+        data = x._data
+        # The product of all others: exclusive products from both ends, exact where elements are 0.
+        lanes = data.reshape(1, -1) if axes is None else np.moveaxis(data, axes[0], -1)
+        left = np.cumprod(lanes, axis=-1)
+        right = np.cumprod(lanes[..., ::-1], axis=-1)[..., ::-1]
+        others = np.ones_like(lanes)
+        others[..., 1:] *= left[..., :-1]
+        others[..., :-1] *= right[..., 1:]
+        others = others.reshape(data.shape) if axes is None else np.moveaxis(others, -1, axes[0])
+        return (_expanded(g, data.shape, axes, keepdim) * others,)
+
+
+def prod(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
+    """The product over ``dim`` (None: all)."""
+    if x._data.dtype.kind in "iub":
+        x = cast(x, np.dtype(np.int64))
+    data = x._data
+    axes = normalize_dims(dim, data.ndim)
+    out = np.prod(data, axis=axes, keepdims=keepdim)
+    if x._requires_grad and mode.enabled:
+        return make(out, ProdBackward0((edge_of(x),), (x, axes, keepdim)))
+    return make(out)
+
+
+def var(
+    x: Tensor,
+    dim: Dim = None,
+    unbiased: bool | None = None,
+    keepdim: bool = False,
+    correction: int | None = None,
+) -> Tensor:
+    """The variance over ``dim``: squared deviations over (count - correction); the default correction is 1."""
+    if correction is None:
+        correction = 1 if unbiased is None or unbiased else 0
+    centred = x - mean(x, dim, keepdim=True)
+    axes = normalize_dims(dim, x._data.ndim)
+    shape = x._data.shape
+    count = math.prod(shape if axes is None else (shape[a] for a in axes))
+    total = sum(centred * centred, dim, keepdim)
+    left = count - correction
+    return total / left if left > 0 else total * math.nan
+
+
+def std(
+    x: Tensor,
+    dim: Dim = None,
+    unbiased: bool | None = None,
+    keepdim: bool = False,
+    correction: int | None = None,
+) -> Tensor:
+    """The standard deviation: the square root of ``var``."""
+    return var(x, dim, unbiased, keepdim, correction).sqrt()
+
+
+def norm(x: Tensor, p: float | str = 2, dim: Dim = None, keepdim: bool = False) -> Tensor:
+    """The vector norm of order ``p`` over ``dim``: 2 (or "fro"), 1, inf, -inf, 0 or any other order."""
+    if p == "fro":
+        p = 2
+    if isinstance(p, str):
+        raise ValueError(f'norm: order must be a number or "fro", got {p!r}')
+    if p == 2:
+        return sum(x * x, dim, keepdim).sqrt()
+    if p == 1:
+        return sum(x.abs(), dim, keepdim)
+    if p == math.inf:
+        return amax(x.abs(), dim, keepdim)
+    if p == -math.inf:
+        return amin(x.abs(), dim, keepdim)
+    if p == 0:
+        return sum(cast(x != 0, x._data.dtype), dim, keepdim)
+    return sum(x.abs() ** p, dim, keepdim) ** (1.0 / p)
+
+
+def any(x: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
+    """True where any element over ``dim`` is nonzero."""
+    return make(np.any(x._data, axis=normalize_dims(dim, x._data.ndim), keepdims=keepdim))
+
+
+def all(x: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
+    """True where all elements over ``dim`` are nonzero."""
+    return make(np.all(x._data, axis=normalize_dims(dim, x._data.ndim), keepdims=keepdim))

@@ -1,0 +1,103 @@
+"""Operations that choose between values by a condition: where, masked_fill, clamp."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .._core import Scalar, make
+from ..autograd.grad_mode import mode
+from ..autograd.node import Node, edge_of
+from .elementwise import broadcast_error, cast, promote, unbroadcast
+
+if TYPE_CHECKING:
+    from ..tensor import Tensor
+else:
+    from .._core import TensorBase as Tensor
+
+
+class WhereBackward0(Node):
+    __slots__ = ()
+
+    def backward(self, g: Any) -> tuple[Any, ...]:
+        condition, a, b = self.saved
+        zero = g.dtype.type(0)
+        return (
+            unbroadcast(np.where(condition, g, zero), a),
+            unbroadcast(np.where(condition, zero, g), b),
+        )
+
+    def backward_graph(self, g: Tensor) -> tuple[Any, ...]:
+        condition, a, b = self.saved
+        c = make(condition)
+        return unbroadcast(where(c, g, 0), a), unbroadcast(where(c, 0, g), b)
+
+
+def where(condition: Tensor, a: Any, b: Any) -> Tensor:
+    """``a`` where ``condition`` (bool) holds, else ``b``; all three broadcast.
+
+    Raises:
+        RuntimeError: the condition is not bool, or the shapes do not broadcast.
+    """
+    c = condition._data
+    if c.dtype != np.bool_:
+        raise RuntimeError(f"where: expects a bool condition, got {condition.dtype}")
+    a, b = promote(a, b)
+    try:
+        out = np.where(c, a._data, b._data)
+    except ValueError:
+        raise broadcast_error("where", c, a._data, b._data) from None
+    if mode.enabled and (a._requires_grad or b._requires_grad):
+        saved = (c, a._data.shape, b._data.shape)
+        return make(out, WhereBackward0((edge_of(a), edge_of(b)), saved))
+    return make(out)
+
+
+def masked_fill(x: Tensor, mask: Tensor, value: Scalar | Tensor) -> Tensor:
+    """``x`` with ``value`` where ``mask`` (bool, broadcast to x) holds; the dtype stays x's."""
+    v = value if isinstance(value, Tensor) else make(np.asarray(value, x._data.dtype))
+    return where(mask, cast(v, x._data.dtype), x)
+
+
+class ClampBackward0(Node):
+    __slots__ = ()
+
+    def backward(self, g: Any) -> tuple[Any, ...]:
+        return (g * self.saved[0],)
+
+    def backward_graph(self, g: Tensor) -> tuple[Any, ...]:
+        return (g * cast(make(self.saved[0]), g._data.dtype),)
+
+
+def clamp(x: Tensor, min: Any = None, max: Any = None) -> Tensor:
+    """``x`` limited to [min, max]; a bound may be a number, a tensor or None.
+
+    Raises:
+        RuntimeError: both bounds are None.
+    """
+    if min is None and max is None:
+        raise RuntimeError("clamp: at least one of min or max must not be None")
+    if isinstance(min, Tensor) or isinstance(max, Tensor):
+        from .elementwise import maximum, minimum
+
+        x = x if min is None else maximum(x, min)
+        return x if max is None else minimum(x, max)
+    data = x._data
+    for bound in (min, max):
+        if bound is not None:
+            x, _ = promote(x, bound)
+    data = x._data
+    out = np.clip(
+        data,
+        None if min is None else data.dtype.type(min),
+        None if max is None else data.dtype.type(max),
+    )
+    if x._requires_grad and mode.enabled:
+        inside = np.ones(data.shape, np.bool_)
+        if min is not None:
+            inside &= data >= min
+        if max is not None:
+            inside &= data <= max
+        return make(out, ClampBackward0((edge_of(x),), (inside,)))
+    return make(out)

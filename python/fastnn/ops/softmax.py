@@ -1,0 +1,265 @@
+"""softmax, log_softmax and the losses made of them: cross-entropy and negative log-likelihood."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .._core import make
+from ..autograd.grad_mode import mode
+from ..autograd.node import Node, edge_of
+from ..backends import by_type
+from .activation import _floating
+from .elementwise import cast
+from .reduction import normalize_dim
+
+if TYPE_CHECKING:
+    from ..tensor import Tensor
+
+
+class SoftmaxBackward0(Node):
+    __slots__ = ()
+
+    def backward(self, g: Any) -> tuple[Any, ...]:
+        y, axis = self.saved
+        return (by_type[type(g)].softmax_backward(g, y, axis),)
+
+    def backward_graph(self, g: Tensor) -> tuple[Any, ...]:
+        array, axis = self.saved
+        y = self.output(array)
+        gy = g * y
+        return (gy - y * gy.sum(axis, keepdim=True),)
+
+
+def softmax(x: Tensor, dim: int, dtype: Any = None) -> Tensor:
+    """exp(x) / sum(exp(x)) along ``dim``, without overflow.
+
+    >>> import fastnn
+    >>> fastnn.softmax(fastnn.zeros(1, 4), dim=1)
+    tensor([[0.2500, 0.2500, 0.2500, 0.2500]])
+    """
+    if dtype is not None:
+        x = cast(x, dtype.numpy)
+    data = _floating(x, "softmax")._data
+    axis = normalize_dim(dim, data.ndim)
+    if data.ndim == 0:
+        return softmax(x.reshape(1), 0).reshape(())
+    y = by_type[type(data)].softmax(data, axis)
+    if x._requires_grad and mode.enabled:
+        return make(y, SoftmaxBackward0((edge_of(x),), (y, axis)))
+    return make(y)
+
+
+class LogSoftmaxBackward0(Node):
+    __slots__ = ()
+
+    def backward(self, g: Any) -> tuple[Any, ...]:
+        y, axis = self.saved
+        return (by_type[type(g)].log_softmax_backward(g, y, axis),)
+
+    def backward_graph(self, g: Tensor) -> tuple[Any, ...]:
+        array, axis = self.saved
+        return (g - self.output(array).exp() * g.sum(axis, keepdim=True),)
+
+
+def log_softmax(x: Tensor, dim: int, dtype: Any = None) -> Tensor:
+    """log(softmax(x)) along ``dim``, accurate where softmax underflows."""
+    if dtype is not None:
+        x = cast(x, dtype.numpy)
+    data = _floating(x, "log_softmax")._data
+    axis = normalize_dim(dim, data.ndim)
+    if data.ndim == 0:
+        return log_softmax(x.reshape(1), 0).reshape(())
+    y = by_type[type(data)].log_softmax(data, axis)
+    if x._requires_grad and mode.enabled:
+        return make(y, LogSoftmaxBackward0((edge_of(x),), (y, axis)))
+    return make(y)
+
+
+def _classes_last(x: Tensor) -> Tensor:
+    """(N, C, d1, ...) as (N * d1 * ..., C)."""
+    if x._data.ndim == 2:
+        return x
+    if x._data.ndim == 1:
+        return x.unsqueeze(0)
+    return x.movedim(1, -1).reshape(-1, x._data.shape[1])
+
+
+def _check_target(operation: str, x: Tensor, target: Tensor, weight: Tensor | None) -> None:
+    shape = x._data.shape
+    if len(shape) == 0:
+        raise RuntimeError(f"{operation}: expected an input of at least 1 dim, got a scalar")
+    classes = shape[0] if len(shape) == 1 else shape[1]
+    wanted = shape[:1] + shape[2:] if len(shape) > 1 else ()
+    if target._data.dtype.kind not in "iu":
+        raise RuntimeError(
+            f"{operation}: expected target of class indices (int64) or probabilities of shape {tuple(shape)}, got "
+            f"{target.dtype} {tuple(target.shape)}"
+        )
+    if target._data.shape != wanted:
+        if target._data.shape[:1] != wanted[:1] and wanted and target._data.ndim:
+            raise ValueError(
+                f"{operation}: expected input batch_size ({shape[0]}) to match target batch_size "
+                f"({target._data.shape[0]})"
+            )
+        raise RuntimeError(
+            f"{operation}: expected target of shape {wanted} for input {tuple(shape)}, got {tuple(target.shape)}"
+        )
+    if weight is not None and weight._data.shape != (classes,):
+        raise RuntimeError(
+            f"{operation}: weight must have shape ({classes},), one a class, got {tuple(weight.shape)}"
+        )
+    if weight is not None and weight._data.dtype != x._data.dtype:
+        raise RuntimeError(
+            f"{operation}: weight is {weight.dtype}, input is {x.dtype}; they must be the same"
+        )
+
+
+class CrossEntropyBackward0(Node):
+    __slots__ = ()
+
+    def name(self) -> str:
+        return "NllLossBackward0"
+
+    def backward(self, g: Any) -> tuple[Any, ...]:
+        x, target, lse, weight, ignore_index, smoothing, scale = self.saved
+        per_sample = np.broadcast_to(np.asarray(g * scale, lse.dtype), lse.shape)
+        return (
+            by_type[type(x._data)].cross_entropy_backward(
+                per_sample, x._data, target, lse, weight, ignore_index, smoothing
+            ),
+        )
+
+    def backward_graph(self, g: Tensor) -> tuple[Any, ...]:
+        x, target, lse, weight, ignore_index, smoothing, scale = self.saved
+        # d loss[n] / d x[n, c] = softmax[n, c] * total[n] - share[n, c], where share is each class's weight
+        n, c = x._data.shape
+        w = np.ones(c, lse.dtype) if weight is None else weight
+        kept = target != ignore_index
+        share = np.tile(w * (smoothing / c), (n, 1)).astype(lse.dtype)
+        rows = np.nonzero(kept)[0]
+        share[rows, target[rows]] += (1 - smoothing) * w[target[rows]]
+        share[~kept] = 0
+        total = make(share.sum(1, keepdims=True))
+        per_sample = (g * float(scale)).reshape(-1, 1)
+        return (per_sample * (softmax(x, 1) * total - make(share)),)
+
+
+def cross_entropy(
+    x: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
+) -> Tensor:
+    """Cross-entropy between logits and targets: log_softmax and nll_loss in one kernel.
+
+    Args:
+        x: logits (N, C), (C,) or (N, C, d1, ...).
+        target: class indices (int64) of shape (N, d1, ...), or probabilities of x's shape.
+        weight: (C,), a factor for each class.
+        ignore_index: targets that count nothing.
+        reduction: "mean" (over the targets' weights), "sum" or "none".
+        label_smoothing: the share, in [0, 1], that is spread over all classes.
+
+    Raises:
+        RuntimeError, ValueError: shapes, dtypes or arguments that do not fit.
+        IndexError: a target outside 0..C-1.
+
+    >>> import fastnn
+    >>> fastnn.nn.functional.cross_entropy(fastnn.zeros(2, 4), fastnn.tensor([0, 3]))
+    tensor(1.3863)
+    """
+    check_reduction(reduction)
+    if not 0.0 <= label_smoothing <= 1.0:
+        raise ValueError(
+            f"cross_entropy: label_smoothing must be between 0.0 and 1.0, got {label_smoothing}"
+        )
+    _floating(x, "cross_entropy")
+    if target._data.dtype.kind not in "iub" and target._data.shape == x._data.shape:
+        return _soft_cross_entropy(x, target, weight, reduction, label_smoothing)
+    _check_target("cross_entropy", x, target, weight)
+    rows = _classes_last(x)
+    data = rows._data
+    t = np.ascontiguousarray(target._data.reshape(-1), np.int64)
+    w = None if weight is None else weight._data
+    loss, lse = by_type[type(data)].cross_entropy(data, t, w, ignore_index, label_smoothing)
+    if reduction == "none":
+        value, scale = loss, 1.0
+    elif reduction == "sum":
+        value, scale = loss.sum(), 1.0
+    else:
+        kept = t != ignore_index
+        total = float(np.count_nonzero(kept)) if w is None else float(w[t[kept]].sum())
+        scale = 1.0 / total if total else np.nan
+        value = loss.sum() * data.dtype.type(scale)
+    if rows._requires_grad and mode.enabled:
+        saved = (rows, t, lse, w, ignore_index, label_smoothing, data.dtype.type(scale))
+        out = make(value, CrossEntropyBackward0((edge_of(rows),), saved))
+    else:
+        out = make(value)
+    return out.reshape(target._data.shape) if reduction == "none" else out
+
+
+def _soft_cross_entropy(
+    x: Tensor, target: Tensor, weight: Tensor | None, reduction: str, smoothing: float
+) -> Tensor:
+    """Cross-entropy with class probabilities as targets."""
+    dim = 0 if x._data.ndim == 1 else 1
+    classes = x._data.shape[dim]
+    target = cast(target, x._data.dtype)
+    if smoothing:
+        target = target * (1.0 - smoothing) + smoothing / classes
+    logp = log_softmax(x, dim)
+    if weight is not None:
+        if weight._data.shape != (classes,):
+            raise RuntimeError(
+                f"cross_entropy: weight must have shape ({classes},), got {tuple(weight.shape)}"
+            )
+        logp = logp * weight.reshape((classes,) + (1,) * (x._data.ndim - dim - 1))
+    loss = -(logp * target).sum(dim)
+    if reduction == "none":
+        return loss
+    total = loss.sum()
+    return total / max(loss._data.size, 1) if reduction == "mean" else total
+
+
+def check_reduction(reduction: str) -> None:
+    """Raise ValueError unless ``reduction`` is "mean", "sum" or "none"."""
+    if reduction not in ("mean", "sum", "none"):
+        raise ValueError(f"{reduction!r} is not a valid value for reduction: mean, sum or none")
+
+
+def nll_loss(
+    logp: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+) -> Tensor:
+    """Negative log-likelihood: -weight[t] * logp[n, t], for log-probabilities ``logp``.
+
+    Args, Raises: as ``cross_entropy``.
+    """
+    check_reduction(reduction)
+    _check_target("nll_loss", logp, target, weight)
+    rows = _classes_last(logp)
+    t = target._data.reshape(-1).astype(np.int64)
+    classes = rows._data.shape[1]
+    kept = t != ignore_index
+    bad = kept & ((t < 0) | (t >= classes))
+    if bad.any():
+        raise IndexError(f"nll_loss: Target {t[bad][0]} is out of bounds for {classes} classes")
+    safe = np.where(kept, t, 0)
+    w = np.ones(classes, rows._data.dtype) if weight is None else weight._data
+    factor = np.where(kept, w[safe], 0).astype(rows._data.dtype)
+    picked = rows[make(np.arange(len(t))), make(safe)]
+    loss = picked * make(-factor)
+    if not kept.all():  # an ignored sample counts nothing, even where its log-probability is -inf
+        loss = loss.masked_fill(make(~kept), 0.0)
+    if reduction == "none":
+        return loss.reshape(target._data.shape)
+    total = loss.sum()
+    return total / float(factor.sum()) if reduction == "mean" else total

@@ -1,0 +1,611 @@
+"""Tensor: one array, its place in the graph, and the operations as its methods."""
+
+from __future__ import annotations
+
+import weakref
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from . import _core, _device, _dtype
+from ._core import TensorBase, make
+from ._device import check_device
+from ._dtype import dtype as DType
+from .autograd import engine
+from .autograd.grad_mode import mode
+from .autograd.inplace import extra_of, write
+from .ops import activation, comparison, creation, elementwise, gemm, indexing, reduction, select
+from .ops import shape as shape_ops
+from .ops import softmax as softmax_ops
+
+_Float: TypeAlias = float  # Tensor.float hides the type
+
+
+class RemovableHandle:
+    """What registering a hook returns: ``remove()`` takes the hook away."""
+
+    __slots__ = ("_hooks", "_key")
+    _count = 0
+
+    def __init__(self, hooks: Any, hook: Any) -> None:
+        RemovableHandle._count += 1
+        self._hooks = hooks
+        self._key = RemovableHandle._count
+        hooks[self._key] = hook
+
+    def remove(self) -> None:
+        """Take the hook away; a second call does nothing."""
+        self._hooks.pop(self._key, None)
+
+    def __enter__(self) -> RemovableHandle:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.remove()
+
+
+class Tensor(TensorBase):
+    """An n-dimensional array that records how it was computed.
+
+    Args:
+        data: anything ``fastnn.tensor`` takes; numbers become the default floating dtype.
+
+    >>> import fastnn
+    >>> x = fastnn.tensor([1., 2.], requires_grad=True)
+    >>> (x * x).sum().backward()
+    >>> x.grad
+    tensor([2., 4.])
+    """
+
+    __slots__ = ()
+
+    def __init__(self, data: Any = ()) -> None:
+        kept = isinstance(data, (Tensor, np.ndarray))
+        made = creation.tensor(data, dtype=None if kept else _dtype.get_default_dtype())
+        self._data = made._data
+        self._node = self._grad = self._extra = None
+        self._requires_grad = False
+
+    # -- autograd --------------------------------------------------------------------------------------
+
+    @property
+    def grad(self) -> Tensor | None:
+        """The gradient that ``backward`` accumulated, or None."""
+        return self._grad
+
+    @grad.setter
+    def grad(self, value: Tensor | None) -> None:
+        if value is not None:
+            if not isinstance(value, Tensor):
+                raise TypeError(
+                    f"assigned grad expected to be a Tensor or None but got {type(value).__name__}"
+                )
+            if value._data.shape != self._data.shape or value._data.dtype != self._data.dtype:
+                raise RuntimeError(
+                    f"assigned grad has {value.dtype} {tuple(value.shape)}, the tensor is {self.dtype} "
+                    f"{tuple(self.shape)}"
+                )
+        self._grad = value
+
+    @property
+    def requires_grad(self) -> bool:
+        """True where operations on this tensor are recorded."""
+        return self._requires_grad
+
+    @requires_grad.setter
+    def requires_grad(self, value: bool) -> None:
+        self.requires_grad_(value)
+
+    def requires_grad_(self, requires_grad: bool = True) -> Tensor:
+        """Set whether operations on this leaf are recorded.
+
+        Raises:
+            RuntimeError: turned on for an integer tensor, or off for a result.
+        """
+        if requires_grad and self._data.dtype.kind in "iub":
+            raise RuntimeError(
+                f"only Tensors of floating point dtype can require gradients, got {self.dtype}"
+            )
+        if not requires_grad and self._node is not None:
+            raise RuntimeError(
+                "you can only change requires_grad flags of leaf variables; use detach()"
+            )
+        self._requires_grad = bool(requires_grad)
+        return self
+
+    def backward(
+        self,
+        gradient: Tensor | None = None,
+        retain_graph: bool | None = None,
+        create_graph: bool = False,
+        inputs: Sequence[Tensor] | None = None,
+    ) -> None:
+        """Add the gradients of this tensor to the ``grad`` of the leaves; see ``autograd.backward``."""
+        if inputs is not None or not self._requires_grad:
+            engine.backward(self, gradient, retain_graph, create_graph, inputs)
+            return
+        previous = mode.enabled
+        mode.enabled = create_graph
+        try:
+            start = engine.root_gradient(self, gradient, create_graph)
+            retain = create_graph if retain_graph is None else retain_graph
+            engine.run((self,), [start], retain_graph=retain, create_graph=create_graph)
+        finally:
+            mode.enabled = previous
+
+    def detach(self) -> Tensor:
+        """The same memory, outside the graph."""
+        return make(self._data)
+
+    def detach_(self) -> Tensor:
+        """Cut this tensor off the graph, in place."""
+        self._node = None
+        self._requires_grad = False
+        return self
+
+    @property
+    def data(self) -> Tensor:
+        """The same memory, outside the graph; assigning replaces the array."""
+        return make(self._data)
+
+    @data.setter
+    def data(self, value: Tensor) -> None:
+        self._data = value._data
+
+    def retain_grad(self) -> None:
+        """Keep the gradient of this non-leaf tensor in ``grad`` too.
+
+        Raises:
+            RuntimeError: the tensor does not require grad.
+        """
+        if not self._requires_grad:
+            raise RuntimeError("can't retain_grad on Tensor that has requires_grad=False")
+        extra = extra_of(self)
+        if self._node is None or extra.retains_grad:
+            return
+        extra.retains_grad = True
+        reference = weakref.ref(self)
+
+        def keep(g: Tensor) -> None:
+            x = reference()
+            if x is not None:
+                x._grad = g.clone() if x._grad is None else x._grad + g
+
+        self.register_hook(keep)
+
+    @property
+    def retains_grad(self) -> bool:
+        """True for a non-leaf tensor whose gradient is kept."""
+        return self._extra is not None and self._extra.retains_grad
+
+    def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> RemovableHandle:
+        """Call ``hook`` with this tensor's gradient when it is computed; what it returns replaces the gradient.
+
+        Raises:
+            RuntimeError: the tensor does not require grad.
+        """
+        if not self._requires_grad:
+            raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
+        if self._node is None:
+            extra = extra_of(self)
+            if extra.hooks is None:
+                extra.hooks = OrderedDict()
+            return RemovableHandle(extra.hooks, hook)
+        hooks = engine.node_hooks.setdefault(self._node, OrderedDict[int, Any]())
+        return RemovableHandle(hooks, hook)
+
+    def register_post_accumulate_grad_hook(self, hook: Callable[[Tensor], None]) -> RemovableHandle:
+        """Call ``hook`` with this leaf after its ``grad`` was accumulated."""
+        if not self._requires_grad or self._node is not None:
+            raise RuntimeError(
+                "post accumulate grad hooks cannot be registered on non-leaf tensors"
+            )
+        extra = extra_of(self)
+        if extra.post_accumulate_hooks is None:
+            extra.post_accumulate_hooks = OrderedDict()
+        return RemovableHandle(extra.post_accumulate_hooks, hook)
+
+    @property
+    def _base(self) -> Tensor | None:
+        return None if self._extra is None else self._extra.base
+
+    def _write(self, result: Tensor, operation: str) -> Tensor:
+        """Write ``result`` into this tensor (an in-place operation)."""
+        return write(self, result, operation)
+
+    @property
+    def T(self) -> Tensor:
+        """All dims in reverse order."""
+        return self.permute(tuple(range(self._data.ndim))[::-1])
+
+    @property
+    def mT(self) -> Tensor:
+        """The last two dims exchanged."""
+        return self.transpose(-2, -1)
+
+    def __iter__(self) -> Iterator[Tensor]:
+        if self._data.ndim == 0:
+            raise TypeError("iteration over a 0-d tensor")
+        return iter(self.unbind(0))
+
+    # -- type and place --------------------------------------------------------------------------------
+
+    def to(
+        self,
+        *args: Any,
+        dtype: Any = None,
+        device: Any = None,
+        copy: bool = False,
+        non_blocking: bool = False,
+        memory_format: _device.memory_format = _device.preserve_format,
+    ) -> Tensor:
+        """This tensor with another dtype, device or memory format; itself where nothing changes.
+
+        ``non_blocking`` changes nothing on the CPU, as in PyTorch.
+        """
+        for arg in args:
+            if isinstance(arg, DType) or arg in (float, int, bool):
+                dtype = arg
+            elif isinstance(arg, Tensor):
+                dtype = arg.dtype
+            else:
+                device = arg
+        check_device(device, "to")
+        out = self
+        if dtype is not None:
+            out = elementwise.cast(out, _dtype.as_numpy_dtype(dtype))
+        if memory_format is not _device.preserve_format:
+            out = out.contiguous(memory_format)
+        return out.clone() if copy and out is self else out
+
+    def type(self, dtype: DType | None = None) -> Any:
+        """The name of the type, or (with an argument) the tensor cast to it."""
+        return f"fastnn.{self.dtype.name}" if dtype is None else self.to(dtype)
+
+    def type_as(self, other: Tensor) -> Tensor:
+        """The tensor cast to the dtype of ``other``."""
+        return self.to(other.dtype)
+
+    def float(self) -> Tensor:
+        """Cast to float32."""
+        return self.to(_dtype.float32)
+
+    def double(self) -> Tensor:
+        """Cast to float64."""
+        return self.to(_dtype.float64)
+
+    def half(self) -> Tensor:
+        """Cast to float16."""
+        return self.to(_dtype.float16)
+
+    def bfloat16(self) -> Tensor:
+        """Cast to bfloat16."""
+        return self.to(_dtype.bfloat16)
+
+    def long(self) -> Tensor:
+        """Cast to int64."""
+        return self.to(_dtype.int64)
+
+    def int(self) -> Tensor:
+        """Cast to int32."""
+        return self.to(_dtype.int32)
+
+    def bool(self) -> Tensor:
+        """Cast to bool."""
+        return self.to(_dtype.bool_)
+
+    def cpu(self) -> Tensor:
+        """This tensor on the CPU: itself."""
+        return self
+
+    def contiguous(
+        self, memory_format: _device.memory_format = _device.contiguous_format
+    ) -> Tensor:
+        """This tensor with memory in this order of axes; itself where it has it.
+
+        Raises:
+            RuntimeError: channels_last for a tensor that is not an image batch (4 dims).
+        """
+        if self.is_contiguous(memory_format):
+            return self
+        if memory_format is _device.channels_last:
+            if self._data.ndim != 4:
+                raise RuntimeError(
+                    f"contiguous: channels_last needs 4 dims, got {tuple(self._data.shape)}"
+                )
+            return self.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2)
+        return shape_ops.clone(self, "C")
+
+    def clone(self, memory_format: _device.memory_format = _device.preserve_format) -> Tensor:
+        """A copy in memory of its own, part of the graph."""
+        if memory_format is _device.preserve_format:
+            return shape_ops.clone(self)
+        out = self.contiguous(memory_format)
+        return shape_ops.clone(self) if out is self else out
+
+    # -- operators -------------------------------------------------------------------------------------
+
+    __add__ = elementwise.add
+    __sub__ = elementwise.sub
+    __mul__ = elementwise.mul
+    __truediv__ = elementwise.div
+    __floordiv__ = elementwise.floor_divide
+    __mod__ = elementwise.remainder
+    __pow__ = elementwise.pow
+    __matmul__ = gemm.matmul
+    __neg__ = elementwise.neg
+    __abs__ = elementwise.abs
+    __invert__ = comparison.bitwise_not
+    __and__ = __rand__ = comparison.bitwise_and
+    __or__ = __ror__ = comparison.bitwise_or
+    __xor__ = __rxor__ = comparison.bitwise_xor
+    __lt__ = comparison.lt
+    __le__ = comparison.le
+    __gt__ = comparison.gt
+    __ge__ = comparison.ge
+    __getitem__ = indexing.getitem
+    __setitem__ = indexing.setitem
+    __hash__ = TensorBase.__hash__
+    __radd__ = elementwise.add
+    __rmul__ = elementwise.mul
+
+    def __eq__(self, other: object) -> Any:
+        return comparison.eq(self, other) if comparison.comparable(other) else NotImplemented
+
+    def __ne__(self, other: object) -> Any:
+        return comparison.ne(self, other) if comparison.comparable(other) else NotImplemented
+
+    def __pos__(self) -> Tensor:
+        return self
+
+    def __rsub__(self, other: Any) -> Tensor:
+        return elementwise.sub(other, self)
+
+    def __rtruediv__(self, other: Any) -> Tensor:
+        return elementwise.div(other, self)
+
+    def __rfloordiv__(self, other: Any) -> Tensor:
+        return elementwise.floor_divide(other, self)
+
+    def __rmod__(self, other: Any) -> Tensor:
+        return elementwise.remainder(other, self)
+
+    def __rpow__(self, other: Any) -> Tensor:
+        return elementwise.pow(other, self)
+
+    # -- operations as methods -------------------------------------------------------------------------
+
+    add = elementwise.add
+    sub = subtract = elementwise.sub
+    mul = multiply = elementwise.mul
+    div = divide = true_divide = elementwise.div
+    floor_divide = elementwise.floor_divide
+    remainder = elementwise.remainder
+    pow = elementwise.pow
+    maximum = elementwise.maximum
+    minimum = elementwise.minimum
+    neg = negative = elementwise.neg
+    abs = absolute = elementwise.abs
+    exp = elementwise.exp
+    expm1 = elementwise.expm1
+    log = elementwise.log
+    log2 = elementwise.log2
+    log10 = elementwise.log10
+    log1p = elementwise.log1p
+    sqrt = elementwise.sqrt
+    rsqrt = elementwise.rsqrt
+    reciprocal = elementwise.reciprocal
+    square = elementwise.square
+    sin = elementwise.sin
+    cos = elementwise.cos
+    tan = elementwise.tan
+    sinh = elementwise.sinh
+    cosh = elementwise.cosh
+    asin = elementwise.asin
+    acos = elementwise.acos
+    atan = elementwise.atan
+    sign = elementwise.sign
+    floor = elementwise.floor
+    ceil = elementwise.ceil
+    round = elementwise.round
+    trunc = elementwise.trunc
+    relu = activation.relu
+    sigmoid = activation.sigmoid
+    tanh = activation.tanh
+    softmax = softmax_ops.softmax
+    log_softmax = softmax_ops.log_softmax
+    clamp = clip = select.clamp
+    masked_fill = select.masked_fill
+    matmul = gemm.matmul
+    sum = reduction.sum
+    mean = reduction.mean
+    amax = reduction.amax
+    amin = reduction.amin
+    max = reduction.max
+    min = reduction.min
+    argmax = reduction.argmax
+    argmin = reduction.argmin
+    prod = reduction.prod
+    var = reduction.var
+    std = reduction.std
+    norm = reduction.norm
+    any = reduction.any
+    all = reduction.all
+    reshape = shape_ops.reshape
+    view = shape_ops.view
+    flatten = shape_ops.flatten
+    permute = shape_ops.permute
+    transpose = swapaxes = shape_ops.transpose
+    t = shape_ops.t
+    movedim = shape_ops.movedim
+    squeeze = shape_ops.squeeze
+    unsqueeze = shape_ops.unsqueeze
+    expand = shape_ops.expand
+    split = shape_ops.split
+    chunk = shape_ops.chunk
+    unbind = shape_ops.unbind
+    index_select = indexing.index_select
+    gather = indexing.gather
+    nonzero = indexing.nonzero
+    flip = indexing.flip
+    eq = comparison.eq
+    ne = comparison.ne
+    lt = comparison.lt
+    le = comparison.le
+    gt = comparison.gt
+    ge = comparison.ge
+    isnan = comparison.isnan
+    isinf = comparison.isinf
+    isfinite = comparison.isfinite
+    logical_not = comparison.logical_not
+    logical_and = comparison.logical_and
+    logical_or = comparison.logical_or
+    allclose = comparison.allclose
+    equal = comparison.equal
+
+    def view_as(self, other: Tensor) -> Tensor:
+        """A view with the shape of ``other``."""
+        return self.view(other._data.shape)
+
+    def reshape_as(self, other: Tensor) -> Tensor:
+        """This tensor in the shape of ``other``."""
+        return self.reshape(other._data.shape)
+
+    def expand_as(self, other: Tensor) -> Tensor:
+        """This tensor expanded to the shape of ``other``."""
+        return self.expand(other._data.shape)
+
+    def where(self, condition: Tensor, other: Any) -> Tensor:
+        """This tensor where ``condition`` holds, else ``other``."""
+        return select.where(condition, self, other)
+
+    # -- in place --------------------------------------------------------------------------------------
+
+    def add_(self, other: Any, alpha: Scalar = 1) -> Tensor:
+        """Add ``alpha * other`` in place."""
+        return write(self, elementwise.add(self, other, alpha), "add_")
+
+    def sub_(self, other: Any, alpha: Scalar = 1) -> Tensor:
+        """Subtract ``alpha * other`` in place."""
+        return write(self, elementwise.sub(self, other, alpha), "sub_")
+
+    def mul_(self, other: Any) -> Tensor:
+        """Multiply by ``other`` in place."""
+        return write(self, elementwise.mul(self, other), "mul_")
+
+    def div_(self, other: Any) -> Tensor:
+        """Divide by ``other`` in place."""
+        return write(self, elementwise.div(self, other), "div_")
+
+    def pow_(self, other: Any) -> Tensor:
+        """Raise to the power ``other`` in place."""
+        return write(self, elementwise.pow(self, other), "pow_")
+
+    def __ifloordiv__(self, other: Any) -> Tensor:  # type: ignore[misc]
+        return write(self, elementwise.floor_divide(self, other), "floor_divide_")
+
+    __iadd__ = add_
+    __isub__ = sub_
+    __imul__ = mul_
+    __itruediv__ = div_
+    __ipow__ = pow_
+
+    def neg_(self) -> Tensor:
+        """Negate in place."""
+        return write(self, elementwise.neg(self), "neg_")
+
+    def exp_(self) -> Tensor:
+        """``exp`` in place."""
+        return write(self, elementwise.exp(self), "exp_")
+
+    def sqrt_(self) -> Tensor:
+        """``sqrt`` in place."""
+        return write(self, elementwise.sqrt(self), "sqrt_")
+
+    def relu_(self) -> Tensor:
+        """``relu`` in place."""
+        return write(self, activation.relu(self), "relu_")
+
+    def sigmoid_(self) -> Tensor:
+        """``sigmoid`` in place."""
+        return write(self, activation.sigmoid(self), "sigmoid_")
+
+    def tanh_(self) -> Tensor:
+        """``tanh`` in place."""
+        return write(self, activation.tanh(self), "tanh_")
+
+    def clamp_(self, min: Any = None, max: Any = None) -> Tensor:
+        """``clamp`` in place."""
+        return write(self, select.clamp(self, min, max), "clamp_")
+
+    def masked_fill_(self, mask: Tensor, value: Any) -> Tensor:
+        """Set the elements where ``mask`` holds to ``value``, in place."""
+        return write(self, select.masked_fill(self, mask, value), "masked_fill_")
+
+    def fill_(self, value: Any) -> Tensor:
+        """Set all elements to ``value``."""
+        given = value if isinstance(value, Tensor) else creation.tensor(value, dtype=self.dtype)
+        return write(self, given.to(self.dtype).expand(self._data.shape), "fill_")
+
+    def zero_(self) -> Tensor:
+        """Set all elements to 0."""
+        return self.fill_(0)
+
+    def copy_(self, source: Tensor) -> Tensor:
+        """Copy ``source``, broadcast and cast to this tensor's dtype, into this tensor."""
+        return write(self, source.to(self.dtype).expand(self._data.shape), "copy_")
+
+    def uniform_(self, low: _Float = 0.0, high: _Float = 1.0, *, generator: Any = None) -> Tensor:
+        """Fill with uniform random numbers in [low, high)."""
+        from .random import uniform_array
+
+        d = self._data.dtype
+        u = uniform_array(self._data.shape, d, generator)
+        return write(self, make(u * d.type(high - low) + d.type(low)), "uniform_")
+
+    def normal_(self, mean: _Float = 0.0, std: _Float = 1.0, *, generator: Any = None) -> Tensor:
+        """Fill with normal random numbers.
+
+        Raises:
+            RuntimeError: a negative ``std``.
+        """
+        from .random import normal_array
+
+        if std < 0:
+            raise RuntimeError(f"normal_ expects std >= 0.0, but found std {std}")
+        d = self._data.dtype
+        z = normal_array(self._data.shape, d, generator)
+        return write(self, make(z * d.type(std) + d.type(mean)), "normal_")
+
+    def bernoulli_(self, p: _Float = 0.5, *, generator: Any = None) -> Tensor:
+        """Fill with 1 (probability ``p``) and 0."""
+        from .random import uniform_array
+
+        u = uniform_array(self._data.shape, np.dtype(np.float32), generator)
+        return write(self, make((u < p).astype(self._data.dtype)), "bernoulli_")
+
+    def new_tensor(self, data: Any) -> Tensor:
+        """A tensor of ``data`` with this tensor's dtype."""
+        return creation.tensor(data, dtype=self.dtype)
+
+    def new_zeros(self, *size: Any) -> Tensor:
+        """Zeros of this dtype."""
+        return creation.zeros(*size, dtype=self.dtype)
+
+    def new_ones(self, *size: Any) -> Tensor:
+        """Ones of this dtype."""
+        return creation.ones(*size, dtype=self.dtype)
+
+    def new_full(self, size: Any, fill_value: Any) -> Tensor:
+        """``fill_value`` in ``size``, of this dtype."""
+        return creation.full(size, fill_value, dtype=self.dtype)
+
+    def new_empty(self, *size: Any) -> Tensor:
+        """Uninitialised memory of this dtype."""
+        return creation.empty(*size, dtype=self.dtype)
+
+
+Scalar = _core.Scalar
+_core._tensor_class = Tensor
