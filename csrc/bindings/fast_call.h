@@ -97,6 +97,24 @@ PyObject* new_image(DType dtype, const int64_t shape[4], bool channels_last);
 // (first, second); takes over the references.
 PyObject* new_tuple(std::initializer_list<PyObject*> items);
 
+// Owns a reference until release(), so that an exception does not leak a result.
+class Ref {
+  public:
+    explicit Ref(PyObject* object) : object_(object) {}
+    ~Ref() { Py_XDECREF(object_); }
+    Ref(const Ref&) = delete;
+    Ref& operator=(const Ref&) = delete;
+    PyObject* get() const { return object_; }
+    PyObject* release() {
+        PyObject* object = object_;
+        object_ = nullptr;
+        return object;
+    }
+
+  private:
+    PyObject* object_;
+};
+
 // Releases the GIL for the scope if `work` (elements, roughly) is worth it.
 class MaybeReleaseGil {
   public:
@@ -120,5 +138,6 @@ auto with_float(DType dtype, F&& f) {
 
 // One per family: registers its kernels.
 void register_elementwise();
+void register_reduction();
 
 } // namespace fastnn::bindings

@@ -161,16 +161,19 @@ FASTNN_INLINE void transpose(V (&rows)[lanes]) {
 // -- reductions of one vector, always in the same order: halves folded together
 // --------------------------------------
 template <class V, class Combine>
-FASTNN_INLINE auto fold(V v, Combine combine) {
-    constexpr int lanes = static_cast<int>(sizeof(V) / sizeof(v[0]));
-    LaneOf<V> t[lanes];
-    __builtin_memcpy(t, &v, sizeof v);
-#pragma GCC unroll 8
-    for (int width = lanes / 2; width > 0; width /= 2)
-#pragma GCC unroll 16
-        for (int i = 0; i < width; ++i)
-            t[i] = combine(t[i], t[i + width]);
-    return t[0];
+FASTNN_INLINE LaneOf<V> fold(V v, Combine combine) {
+    if constexpr (sizeof(V) > 16) {
+        typedef LaneOf<V> Half __attribute__((vector_size(sizeof(V) / 2)));
+        Half low, high;
+        __builtin_memcpy(&low, &v, sizeof low);
+        __builtin_memcpy(&high, reinterpret_cast<const char*>(&v) + sizeof low, sizeof high);
+        return fold<Half>(combine(low, high), combine);
+    } else if constexpr (sizeof(V) / sizeof(LaneOf<V>) == 4) {
+        return combine(combine(v[0], v[2]), combine(v[1], v[3]));
+    } else {
+        static_assert(sizeof(V) / sizeof(LaneOf<V>) == 2);
+        return combine(v[0], v[1]);
+    }
 }
 
 template <class V>

@@ -37,6 +37,14 @@ from fastnn.backends.cpu.gemm import (
     linear as linear,
     matmul as matmul,
 )
+from fastnn.backends.cpu.reduction import (
+    amax as amax,
+    amin as amin,
+    argmax as argmax,
+    argmin as argmin,
+    mean as mean,
+    sum as sum,
+)
 
 name = "cpu"
 

@@ -23,5 +23,6 @@ def with_layout_of(y: Array, like: Array) -> Array:
     """y stored in the layout of ``like``: NHWC where ``like`` is channels last, else NCHW."""
     if is_channels_last(like):
         stored: Array = np.ascontiguousarray(y.transpose(0, 2, 3, 1))
-        return stored.transpose(0, 3, 1, 2)
+        image: Array = stored.transpose(0, 3, 1, 2)
+        return image
     return np.ascontiguousarray(y)
