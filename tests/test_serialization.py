@@ -64,7 +64,7 @@ CHECKPOINT = {
         "state": {0: {"step": 3, "exp_avg": fastnn.zeros(2, 2)}, 1: {}},
         "param_groups": [{"lr": 0.1, "betas": (0.9, 0.999), "params": [0, 1], "foreach": None}],
     },
-    "text": "Grüße, \"quoted\"\n\ud800",
+    "text": 'Grüße, "quoted"\n\ud800',
     "big": 2**100,
     "flags": [True, False],
     "floats": [float("nan"), float("inf"), -float("inf"), -0.0, 1e-300],
@@ -245,6 +245,13 @@ def test_pickles_are_recognized(content):
         loads(content)
 
 
+def test_a_header_whose_size_looks_like_a_pickle():
+    # 640 = 0x0280: the file begins with a pickle's first bytes, and is none.
+    file = file_with_header(json.dumps({"w": ENTRY}).encode().ljust(640), b"1234")
+    assert file[:2] == b"\x80\x02"
+    assert list(loads(file)) == ["w"]
+
+
 # -- damage ------------------------------------------------------------------------------------------------
 
 SMALL = {"w": fastnn.tensor([[1.0, 2.0]]), "n": [3, None, "x"], "b": np.zeros(2, np.uint8)}
@@ -275,6 +282,9 @@ def test_every_flipped_bit_of_the_header_is_noticed():
                 loads(bytes(changed))
 
 
+ENTRY = {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}
+
+
 def file_with_header(header, data=b""):
     if not isinstance(header, bytes):
         header = json.dumps(header).encode()
@@ -292,7 +302,9 @@ def file_with_header(header, data=b""):
         file_with_header(b"[" * 100_000),
         file_with_header(b'{"a":' * 100_000),
         file_with_header({"a": {"dtype": "F32", "shape": [2**40], "data_offsets": [0, 2**42]}}),
-        file_with_header({"a": {"dtype": "F32", "shape": [2**32, 2**32], "data_offsets": [0, 4]}}, b"1234"),
+        file_with_header(
+            {"a": {"dtype": "F32", "shape": [2**32, 2**32], "data_offsets": [0, 4]}}, b"1234"
+        ),
         file_with_header({"a": {"dtype": "F32", "shape": [1], "data_offsets": [4, 0]}}, b"1234"),
         file_with_header({"a": {"dtype": "F32", "shape": [-1], "data_offsets": [0, 4]}}, b"1234"),
         file_with_header({"a": {"dtype": "F99", "shape": [1], "data_offsets": [0, 4]}}, b"1234"),

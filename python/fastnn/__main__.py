@@ -28,7 +28,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             seed=options.seed,
             out=options.out,
         )
-    except (OSError, RuntimeError, ValueError) as error:  # missing or damaged data, an unwritable folder
+    except (
+        OSError,
+        RuntimeError,
+        ValueError,
+    ) as error:  # missing or damaged data, an unwritable folder
         print(f"python -m fastnn demo: {error}", file=sys.stderr)
         return 1
     return 0

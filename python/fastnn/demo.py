@@ -46,9 +46,7 @@ def build_model() -> nn.Sequential:
     )  # fmt: skip
 
 
-def train(
-    model: nn.Module, training: Any, test: Any, epochs: int, batch_size: int = 64
-) -> History:
+def train(model: nn.Module, training: Any, test: Any, epochs: int, batch_size: int = 64) -> History:
     """Trains with Adam, its learning rate falling linearly to 0, and cross-entropy.
 
     Args:
@@ -110,9 +108,17 @@ def draw_curves(history: History, path: Path) -> None:
     x = np.arange(1, len(history.step_losses) + 1) / per_epoch
     window = max(1, per_epoch // 5)
     smooth = np.convolve(history.step_losses, np.ones(window) / window, mode="valid")
-    left.plot(x, history.step_losses, color="tab:blue", alpha=0.25, linewidth=0.8, label="each step")
+    left.plot(
+        x, history.step_losses, color="tab:blue", alpha=0.25, linewidth=0.8, label="each step"
+    )
     left.plot(x[window - 1 :], smooth, color="tab:blue", label=f"mean of {window} steps")
-    left.set(title="Training loss", xlabel="epoch", ylabel="cross-entropy", yscale="log", xlim=(0, epochs))
+    left.set(
+        title="Training loss",
+        xlabel="epoch",
+        ylabel="cross-entropy",
+        yscale="log",
+        xlim=(0, epochs),
+    )
     left.legend(frameon=False)
 
     percent = 100 * np.array(history.accuracies)
@@ -124,7 +130,9 @@ def draw_curves(history: History, path: Path) -> None:
         xytext=(0, -16),
         ha="right",
     )
-    right.set(title="Accuracy on the test digits", xlabel="epoch", ylabel="%", xlim=(0, epochs + 0.2))
+    right.set(
+        title="Accuracy on the test digits", xlabel="epoch", ylabel="%", xlim=(0, epochs + 0.2)
+    )
     for axes in (left, right):
         axes.grid(alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
@@ -160,7 +168,9 @@ def draw_mistakes(
     for axes, i in zip(grid.flat, shown, strict=False):
         axes.imshow(images[i], cmap="gray_r", vmin=0, vmax=255)
         axes.set_title(
-            f"read {predicted[i]}  ({confidence[i]:.0%})\nis {labels[i]}", fontsize=10, color="firebrick"
+            f"read {predicted[i]}  ({confidence[i]:.0%})\nis {labels[i]}",
+            fontsize=10,
+            color="firebrick",
         )
     more = f", the {len(shown)} surest" if len(shown) < len(wrong) else ""
     figure.suptitle(f"{len(wrong)} of {len(labels):,} test digits read wrongly{more}", fontsize=13)

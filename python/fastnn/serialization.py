@@ -207,16 +207,16 @@ def _read(content: bytes, name: str) -> tuple[dict[str, Array], dict[str, str]]:
     """The arrays and metadata of a safetensors file, all sizes checked against what is there."""
     from safetensors import SafetensorError, deserialize
 
-    if content[:2] in (b"PK", b"\x80\x02"):
-        raise ValueError(
-            f"load: {name} is a pickle (a PyTorch checkpoint?), which is never unpickled here; "
-            "in PyTorch, write it with safetensors.torch.save_file"
-        )
     try:
-        entries = deserialize(content)
+        entries = deserialize(content)  # type: ignore[no-untyped-call]
         size = int.from_bytes(content[:8], "little")
         header = json.loads(content[8 : 8 + size])
     except (SafetensorError, ValueError, RecursionError) as error:
+        if content.startswith((b"PK\x03\x04", b"\x80\x02")):
+            raise ValueError(
+                f"load: {name} is a pickle (a PyTorch checkpoint?), which is never unpickled here; "
+                "in PyTorch, write it with safetensors.torch.save_file"
+            ) from None
         raise ValueError(
             f"load: {name} ({len(content)} bytes) is not a safetensors file, or is cut short or damaged: {error}"
         ) from error
@@ -252,7 +252,9 @@ class _Decoder:
 
     def __init__(self, arrays: dict[str, Array]) -> None:
         self.arrays = arrays
-        self._tensors: dict[tuple[str, str, bool], fastnn.Tensor] = {}  # tied weights are one object
+        self._tensors: dict[
+            tuple[str, str, bool], fastnn.Tensor
+        ] = {}  # tied weights are one object
 
     def decode(self, node: Any) -> Any:
         if isinstance(node, list):

@@ -83,7 +83,7 @@ def test_a_huge_size_in_the_header_takes_no_memory(tmp_path, suffix):
     path = tmp_path / f"x{suffix}"
     content = b"\0\0\x08\x03" + b"\xff" * 12 + b"abc"
     path.write_bytes(gzip.compress(content) if suffix else content)
-    with pytest.raises(ValueError, match="truncated IDX file.*found 3 bytes"):
+    with pytest.raises(ValueError, match=r"truncated IDX file.*found 3 bytes"):
         read_idx(path)
 
 
@@ -246,7 +246,9 @@ def test_cifar_pickled_layout_is_the_same(tmp_path, protocol):
     dataset = CIFAR10(tmp_path)
     np.testing.assert_array_equal(dataset.data, reference.data)
     assert dataset.targets == reference.targets
-    with pytest.raises(RuntimeError, match="cifar-10-batches-py lacks test_batch; .*test_batch.bin"):
+    with pytest.raises(
+        RuntimeError, match=r"cifar-10-batches-py lacks test_batch; .*test_batch.bin"
+    ):
         CIFAR10(tmp_path, train=False)
 
 
@@ -255,7 +257,9 @@ def test_cifar_files_that_are_damaged(tmp_path):
     path = tmp_path / "cifar-10-batches-bin" / "data_batch_2.bin"
     content = path.read_bytes()
     path.write_bytes(content[:-1])
-    with pytest.raises(ValueError, match=r"data_batch_2\.bin: .*multiple of 3073 bytes, found 6145"):
+    with pytest.raises(
+        ValueError, match=r"data_batch_2\.bin: .*multiple of 3073 bytes, found 6145"
+    ):
         CIFAR10(tmp_path)
     path.write_bytes(b"\x0a" + content[1:])
     with pytest.raises(ValueError, match="expected labels 0 to 9, found 10"):

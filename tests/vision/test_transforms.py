@@ -29,9 +29,7 @@ def test_to_tensor_keeps_other_dtypes(dtype):
 
 def test_to_tensor_takes_strided_images():
     image = np.arange(60, dtype=np.uint8).reshape(4, 5, 3)[::-1, ::2]
-    np.testing.assert_array_equal(
-        F.to_tensor(image).numpy(), F.to_tensor(np.array(image)).numpy()
-    )
+    np.testing.assert_array_equal(F.to_tensor(image).numpy(), F.to_tensor(np.array(image)).numpy())
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "1", "I", "F"])
@@ -52,7 +50,7 @@ def test_to_tensor_takes_pil_images(mode):
 
 
 def test_to_tensor_errors():
-    with pytest.raises(TypeError, match="PIL Image or ndarray. Got <class 'list'>"):
+    with pytest.raises(TypeError, match=r"PIL Image or ndarray\. Got <class 'list'>"):
         F.to_tensor([[1, 2]])
     with pytest.raises(TypeError, match="PIL Image or ndarray"):
         F.to_tensor(fastnn.zeros(2, 2))
@@ -68,7 +66,9 @@ def test_normalize(shape, dtype):
     mean, std = (0.1, 0.2, 0.3), (0.5, 0.6, 0.7)
     tensor = fastnn.from_numpy(image.copy())
     result = transforms.Normalize(mean, std)(tensor)
-    expected = (image - np.array(mean, dtype).reshape(3, 1, 1)) / np.array(std, dtype).reshape(3, 1, 1)
+    expected = (image - np.array(mean, dtype).reshape(3, 1, 1)) / np.array(std, dtype).reshape(
+        3, 1, 1
+    )
     assert result.numpy().dtype == dtype
     np.testing.assert_array_equal(result.numpy(), expected)
     np.testing.assert_array_equal(tensor.numpy(), image)

@@ -68,8 +68,8 @@ def default_convert(data: Any) -> Any:
 
     It is the DataLoader's ``collate_fn`` where ``batch_size=None``.
 
-    >>> default_convert({"x": np.zeros(2), "name": "a"})["x"].shape
-    (2,)
+    >>> default_convert({"x": np.zeros(2), "name": "a"})["x"]
+    tensor([0., 0.], dtype=fastnn.float64)
     """
     if isinstance(data, np.ndarray) and data.dtype.kind in "biufcV":
         return fastnn.from_numpy(data)

@@ -49,9 +49,9 @@ class DataLoader:
 
     >>> ds = fastnn.utils.data.TensorDataset(fastnn.tensor([[0.0], [1.0], [2.0]]), fastnn.tensor([5, 6, 7]))
     >>> for x, y in DataLoader(ds, batch_size=2):
-    ...     print(x.shape, y.numpy())
-    (2, 1) [5 6]
-    (1, 1) [7]
+    ...     print(x.tolist(), y.tolist())
+    [[0.0], [1.0]] [5, 6]
+    [[2.0]] [7]
     """
 
     def __init__(
@@ -143,7 +143,7 @@ class DataLoader:
         """Batches an epoch; TypeError where the dataset or sampler has no length."""
         if self.batch_sampler is not None:
             return len(self.batch_sampler)  # type: ignore[arg-type]
-        return len(self.dataset if self._iterable else self.sampler)
+        return len(self.dataset if self._iterable else self.sampler)  # type: ignore[arg-type]
 
     def __iter__(self) -> Iterator[Any]:
         if self._iterable:
@@ -176,7 +176,9 @@ class DataLoader:
             integral = array.ndim == 1 and array.dtype.kind in "iu"
             batch = fetch_batch(array.astype(np.int64, copy=False)) if integral else NotImplemented
             if batch is NotImplemented:
-                batch = self._fetch_samples(indices if isinstance(indices, list) else array.tolist())
+                batch = self._fetch_samples(
+                    indices if isinstance(indices, list) else array.tolist()
+                )
             yield batch
 
     def _index_batches(self) -> Iterable[Any]:
@@ -208,9 +210,7 @@ def _check_workers(
     if timeout < 0:
         raise ValueError("timeout option should be non-negative")
     if timeout > 0:
-        raise ValueError(
-            f"timeout={timeout} needs num_workers > 0; without workers use timeout=0"
-        )
+        raise ValueError(f"timeout={timeout} needs num_workers > 0; without workers use timeout=0")
     if prefetch_factor is not None:
         raise ValueError(
             "prefetch_factor option could only be specified in multiprocessing: leave it out with num_workers=0"

@@ -187,9 +187,7 @@ def random_split(
             )
     order = fastnn.randperm(total, generator=generator).numpy().tolist()
     ends = itertools.accumulate(sizes)
-    return [
-        Subset(dataset, order[end - size : end]) for size, end in zip(sizes, ends, strict=True)
-    ]
+    return [Subset(dataset, order[end - size : end]) for size, end in zip(sizes, ends, strict=True)]
 
 
 def _sizes_of_fractions(total: int, fractions: Sequence[float]) -> list[int]:

@@ -126,7 +126,8 @@ class SubsetRandomSampler(_ArraySampler):
 
     def index_array(self) -> Indices:
         order = fastnn.randperm(len(self.indices), generator=self.generator).numpy()
-        return np.asarray(self.indices, dtype=np.int64)[order]
+        chosen: Indices = np.asarray(self.indices, dtype=np.int64)[order]
+        return chosen
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -181,7 +182,8 @@ class WeightedRandomSampler(_ArraySampler):
             points = _uniform(self.num_samples, self.generator) * cumulative[-1]
             # side="right" steps over indices of weight 0; rounding must not step past the last positive weight.
             drawn = np.searchsorted(cumulative, points, side="right")
-            return np.minimum(drawn, np.flatnonzero(weights)[-1])
+            inside: Indices = np.minimum(drawn, np.flatnonzero(weights)[-1])
+            return inside
         # Efraimidis and Spirakis 2006: the order of exponential waiting times with rates `weights` is a draw
         # without replacement.
         with np.errstate(divide="ignore"):

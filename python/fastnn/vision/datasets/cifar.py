@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -47,12 +47,12 @@ class CIFAR10(VisionDataset):
     'cat'
     """
 
-    mirrors: tuple[str, ...] = ("https://www.cs.toronto.edu/~kriz/",)
+    mirrors: Sequence[str] = ("https://www.cs.toronto.edu/~kriz/",)
     filename = "cifar-10-python.tar.gz"
     tgz_md5 = "c58f30108f718f92721af3b95e74349a"
     base_folder = "cifar-10-batches-py"
     binary_folder = "cifar-10-batches-bin"
-    classes: tuple[str, ...] | list[str] = [
+    classes: ClassVar[list[str]] = [
         "airplane", "automobile", "bird", "cat", "deer",
         "dog", "frog", "horse", "ship", "truck",
     ]  # fmt: skip

@@ -5,9 +5,9 @@ from __future__ import annotations
 import gzip
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -47,19 +47,19 @@ class MNIST(VisionDataset):
     '7 - seven'
     """
 
-    mirrors: tuple[str, ...] = (
+    mirrors: Sequence[str] = (
         "https://ossci-datasets.s3.amazonaws.com/mnist/",
         "https://storage.googleapis.com/cvdf-datasets/mnist/",
         "http://yann.lecun.com/exdb/mnist/",
     )
     #: Names and MD5 checksums.
-    resources: tuple[tuple[str, str], ...] = (
+    resources: Sequence[tuple[str, str]] = (
         ("train-images-idx3-ubyte.gz", "f68b3c2dcbeaaa9fbdd348bbdeb94873"),
         ("train-labels-idx1-ubyte.gz", "d53e105ee54ea40749a09fcbcd1e9432"),
         ("t10k-images-idx3-ubyte.gz", "9fb629c4189551a2d022fa330f9573f3"),
         ("t10k-labels-idx1-ubyte.gz", "ec29112dd5afa0611ce80d1b7f02629c"),
     )
-    classes: tuple[str, ...] | list[str] = [f"{i} - {name}" for i, name in enumerate(_DIGITS)]
+    classes: ClassVar[list[str]] = [f"{i} - {name}" for i, name in enumerate(_DIGITS)]
 
     def __init__(
         self,
@@ -75,9 +75,7 @@ class MNIST(VisionDataset):
             self.download()
         images, labels = (self._find(name) for name in self._names())
         missing = [
-            name
-            for name, path in zip(self._names(), (images, labels), strict=True)
-            if path is None
+            name for name, path in zip(self._names(), (images, labels), strict=True) if path is None
         ]
         if images is None or labels is None:
             raise RuntimeError(
@@ -137,10 +135,10 @@ class FashionMNIST(MNIST):
         ("t10k-images-idx3-ubyte.gz", "bef4ecab320f06d8554ea6380940ec79"),
         ("t10k-labels-idx1-ubyte.gz", "bb300cfdad3c16e7a12a480ee83cd310"),
     )
-    classes = (
+    classes: ClassVar[list[str]] = [
         "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat",
         "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
-    )  # fmt: skip
+    ]  # fmt: skip
 
 
 class MNISTSample(VisionDataset):
@@ -160,7 +158,7 @@ class MNISTSample(VisionDataset):
     (1000, (28, 28), dtype('uint8'), 7)
     """
 
-    classes = MNIST.classes
+    classes: ClassVar[list[str]] = MNIST.classes
 
     def __init__(
         self,

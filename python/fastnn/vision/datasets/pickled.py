@@ -139,7 +139,9 @@ class _Machine:
         target = self.top(object)
         if isinstance(target, _Array):
             target.value = _array(state)
-        elif not isinstance(target, _DType):  # a dtype's state is its byte order, which bytes have not
+        elif not isinstance(
+            target, _DType
+        ):  # a dtype's state is its byte order, which bytes have not
             raise ValueError(f"cannot set the state of a {type(target).__name__}")
 
 
@@ -201,7 +203,10 @@ def _call(function: Any, arguments: Any) -> Any:
             return _Array()
         case "numpy.dtype", (b"u1" | "u1", *_):
             return _DType()
-        case "_codecs.encode", (str(text), "latin1" | b"latin1"):  # bytes, as Python 3 writes them for Python 2
+        case "_codecs.encode", (
+            str(text),
+            "latin1" | b"latin1",
+        ):  # bytes, as Python 3 writes them for Python 2
             return text.encode("latin-1")
     raise ValueError(f"the file asks to call {name}, which is refused")
 

@@ -39,7 +39,7 @@ def images_to_tensor(images: Array) -> fastnn.Tensor:
     """`to_tensor` of a stack of images: (N, H, W) or (N, H, W, C) becomes (N, C, H, W).
 
     >>> images_to_tensor(np.zeros((5, 4, 6, 3), np.uint8)).shape
-    (5, 3, 4, 6)
+    fastnn.Size([5, 3, 4, 6])
     """
     planes = images[:, None] if images.ndim == 3 else images.transpose(0, 3, 1, 2)
     if planes.dtype != np.uint8:

@@ -106,14 +106,12 @@ class Lambda:
     A function of one image says nothing about a stack of them, so the `DataLoader` goes sample by sample.
 
     >>> Lambda(lambda image: image.flatten())(fastnn.zeros(1, 2, 3)).shape
-    (6,)
+    fastnn.Size([6])
     """
 
     def __init__(self, lambd: Callable[[Any], Any]) -> None:
         if not callable(lambd):
-            raise TypeError(
-                f"Argument lambd should be callable, got {type(lambd).__name__!r}"
-            )
+            raise TypeError(f"Argument lambd should be callable, got {type(lambd).__name__!r}")
         self.lambd = lambd
 
     def __call__(self, img: Any) -> Any:
