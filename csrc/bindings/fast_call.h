@@ -40,8 +40,7 @@ void register_fast(const char* name) {
     register_fast(name, &fast_entry<Kernel>);
 }
 
-// -- arguments: each answers false, or other, for what the kernels do not take
-// ---------------------------------------
+// -- arguments: each answers false, or other, for what the kernels do not take ------------------
 bool is_array(PyObject* object); // exactly numpy.ndarray, not a subclass
 // The head of NumPy's array object, which is part of its ABI.
 struct ArrayFields {
@@ -84,8 +83,7 @@ T* data_of(PyObject* array) {
     return reinterpret_cast<T*>(array_of(array)->data);
 }
 
-// -- results
-// ---------------------------------------------------------------------------------------------------------
+// -- results ------------------------------------------------------------------------------------
 // A new uninitialised array; strides in bytes (null: C-contiguous) must be a permutation of
 // contiguous ones.
 PyObject* new_result(DType dtype, int ndim, const int64_t* shape, const int64_t* strides = nullptr);

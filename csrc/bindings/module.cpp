@@ -6,4 +6,5 @@ PYBIND11_MODULE(_cpu, m) {
     init_runtime(m);
     init_fast_call(m);
     init_gemm(m);
+    init_conv(m);
 }

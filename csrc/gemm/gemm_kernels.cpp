@@ -65,8 +65,7 @@ GemmArgs<T> transposed(const GemmArgs<T>& g) {
     return t;
 }
 
-// -- dot products
-// -------------------------------------------------------------------------------------------------
+// -- dot products -------------------------------------------------------------------------------
 constexpr int kDotRows = 4, kDotColumns = kTileRows > 4 ? 4 : 2;
 
 template <class T, int MR, int NR>
@@ -133,8 +132,7 @@ void dot_product(const GemmArgs<T>& g) {
     });
 }
 
-// -- tiles
-// --------------------------------------------------------------------------------------------------------
+// -- tiles --------------------------------------------------------------------------------------
 // Where the panels of B are read: each packed, or in B itself.
 template <class T>
 struct Panels {

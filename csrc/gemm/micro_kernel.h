@@ -24,8 +24,9 @@ inline constexpr int kTileVectors = 2;
 template <class T>
 inline constexpr int kTileColumns = kTileVectors * kLanes<T>;
 
-// Element (i, p) of A is a[i * a_row + p * a_col]; vector j of row p of B is at b + p * b_row + j *
-// lanes.
+// The loop in k runs over `segments` segments of `k` steps. Segment s begins a_offset[s] after a
+// and b_offset[s] after b (null: where the last one ended). In it, element (i, p) of A is a[i *
+// a_row + p * a_col], and vector j of row p of B is at b + p * b_row + j * lanes.
 template <class T>
 struct TileIn {
     int64_t k;
@@ -33,6 +34,9 @@ struct TileIn {
     int64_t a_row, a_col;
     const T* b;
     int64_t b_row;
+    int64_t segments = 1;
+    const int64_t* a_offset = nullptr;
+    const int64_t* b_offset = nullptr;
 };
 
 // Where a tile goes and what is done to it on the way. Biases may be null.

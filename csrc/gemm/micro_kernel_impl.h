@@ -113,19 +113,25 @@ void micro_kernel(const TileIn<T>& in, const TileOut<T>& out) {
     const T* a = in.a;
     const T* b = in.b;
     const int64_t a_row = in.a_row, a_col = in.a_col, b_row = in.b_row;
-    for (int64_t p = in.k; p > 0; --p) {
-        Vec<T> row[NV];
-        for (int j = 0; j < NV; ++j)
-            row[j] = load(b + j * lanes);
-#pragma GCC unroll 16
-        for (int i = 0; i < MR; ++i) {
-            const T x = a[i * a_row];
-#pragma GCC unroll 4
+    for (int64_t segment = 0; segment < in.segments; ++segment) {
+        if (in.a_offset)
+            a = in.a + in.a_offset[segment];
+        if (in.b_offset)
+            b = in.b + in.b_offset[segment];
+        for (int64_t p = in.k; p > 0; --p) {
+            Vec<T> row[NV];
             for (int j = 0; j < NV; ++j)
-                acc[i][j] += x * row[j];
+                row[j] = load(b + j * lanes);
+#pragma GCC unroll 16
+            for (int i = 0; i < MR; ++i) {
+                const T x = a[i * a_row];
+#pragma GCC unroll 4
+                for (int j = 0; j < NV; ++j)
+                    acc[i][j] += x * row[j];
+            }
+            a += a_col;
+            b += b_row;
         }
-        a += a_col;
-        b += b_row;
     }
     store_tile<T, MR, NV>(acc, out);
 }

@@ -44,8 +44,7 @@ inline constexpr int kLanes = kVectorBytes / static_cast<int>(sizeof(T));
 template <class V>
 using LaneOf = std::remove_cvref_t<decltype(V{}[0])>;
 
-// -- memory: no alignment is needed
-// --------------------------------------------------------------------------------
+// -- memory: no alignment is needed -------------------------------------------------------------
 template <class T>
 FASTNN_INLINE Vec<T> load(const T* p) {
     Vec<T> v;
@@ -63,6 +62,15 @@ FASTNN_INLINE Vec<T> broadcast(T x) {
     return x - Vec<T>{}; // x - 0 is x, for -0 and NaN too
 }
 
+// A mask of the first n lanes.
+template <class Int>
+FASTNN_INLINE Vec<Int> first_lanes(int64_t n) {
+    Vec<Int> index;
+    for (int i = 0; i < kLanes<Int>; ++i)
+        index[i] = i;
+    return index < broadcast(static_cast<Int>(n));
+}
+
 // The first n lanes (0 <= n <= lanes) from memory, the others zero. Memory beyond them is not
 // touched.
 template <class T>
@@ -72,6 +80,11 @@ FASTNN_INLINE Vec<T> load_partial(const T* p, int64_t n) {
         return (Vec<T>)_mm512_maskz_loadu_epi32(static_cast<__mmask16>((1u << n) - 1), p);
     else if constexpr (sizeof(T) == 8)
         return (Vec<T>)_mm512_maskz_loadu_epi64(static_cast<__mmask8>((1u << n) - 1), p);
+#elif defined(__AVX2__)
+    if constexpr (sizeof(T) == 4)
+        return (Vec<T>)_mm256_maskload_epi32((const int*)p, (__m256i)first_lanes<int32_t>(n));
+    else if constexpr (sizeof(T) == 8)
+        return (Vec<T>)_mm256_maskload_epi64((const long long*)p, (__m256i)first_lanes<int64_t>(n));
 #endif
     Vec<T> v = {};
     for (int64_t i = 0; i < n; ++i)
@@ -89,13 +102,20 @@ FASTNN_INLINE void store_partial(T* p, Vec<T> v, int64_t n) {
         _mm512_mask_storeu_epi64(p, static_cast<__mmask8>((1u << n) - 1), (__m512i)v);
         return;
     }
+#elif defined(__AVX2__)
+    if constexpr (sizeof(T) == 4) {
+        _mm256_maskstore_epi32((int*)p, (__m256i)first_lanes<int32_t>(n), (__m256i)v);
+        return;
+    } else if constexpr (sizeof(T) == 8) {
+        _mm256_maskstore_epi64((long long*)p, (__m256i)first_lanes<int64_t>(n), (__m256i)v);
+        return;
+    }
 #endif
     for (int64_t i = 0; i < n; ++i)
         p[i] = v[i];
 }
 
-// -- arithmetic
-// ----------------------------------------------------------------------------------------------------
+// -- arithmetic ---------------------------------------------------------------------------------
 // a * b + c, rounded once where the level has FMA.
 template <class V>
 FASTNN_INLINE V fma(V a, V b, V c) {
@@ -135,7 +155,7 @@ FASTNN_INLINE V sqrt(V a) {
     return a;
 }
 
-// -- moving lanes --------------------------------------------------------------------------------
+// -- moving lanes -------------------------------------------------------------------------------
 // One step of a transpose: the off-diagonal blocks of H lanes of two rows change places.
 template <int H, class V, int... I>
 FASTNN_INLINE void swap_blocks(V& a, V& b, std::integer_sequence<int, I...>) {
@@ -158,8 +178,7 @@ FASTNN_INLINE void transpose(V (&rows)[lanes]) {
     }
 }
 
-// -- reductions of one vector, always in the same order: halves folded together
-// --------------------------------------
+// -- reductions of one vector, always in the same order: halves folded together -----------------
 template <class V, class Combine>
 FASTNN_INLINE LaneOf<V> fold(V v, Combine combine) {
     if constexpr (sizeof(V) > 16) {

@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 import numpy.typing as npt
 
 Array = npt.NDArray[Any]
+Pair = tuple[int, int]
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 # -- bindings/runtime.cpp
@@ -24,3 +25,33 @@ def with_fallback(name: str, fallback: Function) -> Function: ...
 # -- bindings/gemm.cpp
 def matmul(a: Array, b: Array) -> Array: ...
 def linear(x: Array, weight: Array, bias: Array | None, activation: str | None) -> Array: ...
+
+# -- bindings/conv.cpp
+def conv2d(
+    x: Array,
+    weight: Array,
+    bias: Array | None,
+    stride: Pair,
+    padding: Pair,
+    dilation: Pair,
+    groups: int,
+    activation: str | None,
+) -> Array: ...
+def conv2d_input_grad(
+    g: Array,
+    weight: Array,
+    input_shape: tuple[int, ...],
+    stride: Pair,
+    padding: Pair,
+    dilation: Pair,
+    groups: int,
+) -> Array: ...
+def conv2d_weight_grad(
+    g: Array,
+    x: Array,
+    weight_shape: tuple[int, ...],
+    stride: Pair,
+    padding: Pair,
+    dilation: Pair,
+    groups: int,
+) -> Array: ...

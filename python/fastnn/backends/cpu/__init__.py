@@ -33,6 +33,11 @@ from fastnn.backends.cpu.elementwise import (
     tanh as tanh,
     tanh_backward as tanh_backward,
 )
+from fastnn.backends.cpu.conv import (
+    conv2d as conv2d,
+    conv2d_input_grad as conv2d_input_grad,
+    conv2d_weight_grad as conv2d_weight_grad,
+)
 from fastnn.backends.cpu.gemm import (
     linear as linear,
     matmul as matmul,

@@ -1,0 +1,139 @@
+// Turns a convolution and its input gradient into sums over taps, which the kernels compute.
+#include "conv/conv.h"
+
+#include <vector>
+
+namespace fastnn {
+namespace {
+
+void run(const TapConv<float>& conv) {
+    conv_kernels().taps_f32(conv);
+}
+void run(const TapConv<double>& conv) {
+    conv_kernels().taps_f64(conv);
+}
+void run(const WeightGrad<float>& grad) {
+    weight_grad_kernels().f32(grad);
+}
+void run(const WeightGrad<double>& grad) {
+    weight_grad_kernels().f64(grad);
+}
+
+// The taps of one axis that reach an output pixel, their source offsets ascending.
+struct AxisTaps {
+    std::vector<int64_t> offset; // of the source pixel
+    std::vector<int64_t> weight; // of the weight
+};
+
+AxisTaps forward_taps(int64_t kernel, int64_t dilation, int64_t padding, int64_t weight_stride) {
+    AxisTaps taps;
+    for (int64_t i = 0; i < kernel; ++i) {
+        taps.offset.push_back(i * dilation - padding);
+        taps.weight.push_back(i * weight_stride);
+    }
+    return taps;
+}
+
+// Input pixel q = residue + stride * p received g[(q + padding - i * dilation) / stride] through
+// tap i, where that is a whole number: g[p + offset].
+AxisTaps gradient_taps(int64_t kernel, int64_t dilation, int64_t padding, int64_t stride,
+                       int64_t residue, int64_t weight_stride) {
+    AxisTaps taps;
+    for (int64_t i = kernel - 1; i >= 0; --i) {
+        const int64_t distance = residue + padding - i * dilation;
+        if (distance % stride == 0) {
+            taps.offset.push_back(distance / stride);
+            taps.weight.push_back(i * weight_stride);
+        }
+    }
+    return taps;
+}
+
+template <class T>
+void set_taps(TapConv<T>& conv, const AxisTaps& y, const AxisTaps& x) {
+    conv.taps_y = static_cast<int64_t>(y.offset.size());
+    conv.taps_x = static_cast<int64_t>(x.offset.size());
+    conv.dy = y.offset.data();
+    conv.dx = x.offset.data();
+    conv.weight_y = y.weight.data();
+    conv.weight_x = x.weight.data();
+}
+
+} // namespace
+
+template <class T>
+void conv2d(const Image<const T>& x, const T* weight, const T* bias, bool relu,
+            const ConvShape& shape, const Image<T>& y) {
+    const int64_t taps = shape.kernel_h * shape.kernel_w;
+    const int64_t channels = x.c / shape.groups;
+    const AxisTaps rows =
+        forward_taps(shape.kernel_h, shape.dilation_h, shape.padding_h, shape.kernel_w);
+    const AxisTaps columns = forward_taps(shape.kernel_w, shape.dilation_w, shape.padding_w, 1);
+    TapConv<T> conv{};
+    conv.source = x;
+    conv.dest = y;
+    conv.groups = shape.groups;
+    conv.step_y = shape.stride_h;
+    conv.step_x = shape.stride_w;
+    set_taps(conv, rows, columns);
+    conv.weight = weight;
+    conv.weight_group = y.c / shape.groups * channels * taps;
+    conv.weight_o = channels * taps;
+    conv.weight_c = taps;
+    conv.bias = bias;
+    conv.relu = relu;
+    run(conv);
+}
+
+template <class T>
+void conv2d_input_grad(const Image<const T>& g, const T* weight, const ConvShape& shape,
+                       const Image<T>& gx) {
+    const int64_t taps = shape.kernel_h * shape.kernel_w;
+    const int64_t channels = gx.c / shape.groups;
+    TapConv<T> conv{};
+    conv.source = g;
+    conv.groups = shape.groups;
+    conv.step_y = conv.step_x = 1;
+    conv.weight = weight;
+    conv.weight_group = g.c / shape.groups * channels * taps;
+    conv.weight_o =
+        taps; // an output channel of the gradient is an input channel of the convolution
+    conv.weight_c = channels * taps;
+    for (int64_t ry = 0; ry < shape.stride_h && ry < gx.h; ++ry) {
+        const AxisTaps rows = gradient_taps(shape.kernel_h, shape.dilation_h, shape.padding_h,
+                                            shape.stride_h, ry, shape.kernel_w);
+        for (int64_t rx = 0; rx < shape.stride_w && rx < gx.w; ++rx) {
+            const AxisTaps columns = gradient_taps(shape.kernel_w, shape.dilation_w,
+                                                   shape.padding_w, shape.stride_w, rx, 1);
+            set_taps(conv, rows, columns);
+            conv.dest = gx;
+            conv.dest.data += ry * gx.h_stride + rx * gx.w_stride;
+            conv.dest.h = (gx.h - ry + shape.stride_h - 1) / shape.stride_h;
+            conv.dest.w = (gx.w - rx + shape.stride_w - 1) / shape.stride_w;
+            conv.dest.h_stride *= shape.stride_h;
+            conv.dest.w_stride *= shape.stride_w;
+            run(conv);
+        }
+    }
+}
+
+template <class T>
+void conv2d_weight_grad(const Image<const T>& g, const Image<const T>& x, const ConvShape& shape,
+                        T* gweight) {
+    run(WeightGrad<T>{g, x, shape, gweight});
+}
+
+template void conv2d(const Image<const float>&, const float*, const float*, bool, const ConvShape&,
+                     const Image<float>&);
+template void conv2d(const Image<const double>&, const double*, const double*, bool,
+                     const ConvShape&, const Image<double>&);
+template void conv2d_input_grad(const Image<const float>&, const float*, const ConvShape&,
+                                const Image<float>&);
+template void conv2d_input_grad(const Image<const double>&, const double*, const ConvShape&,
+                                const Image<double>&);
+template void conv2d_weight_grad(const Image<const float>&, const Image<const float>&,
+                                 const ConvShape&, float*);
+template void conv2d_weight_grad(const Image<const double>&, const Image<const double>&,
+                                 const ConvShape&, double*);
+
+} // namespace fastnn

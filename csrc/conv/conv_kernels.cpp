@@ -1,0 +1,244 @@
+// Convolution as a sum over taps (conv.h), for one ISA level: an implicit GEMM.
+//
+// A tile of the result is some pixels of one row by one or two vectors of output channels. Pixels
+// of the source lie with their channels last, so that the taps of one kernel row and their channels
+// are one contiguous run: the micro-kernel reads it where it lies, and no patch is ever copied. An
+// image of another layout, or one that needs padding, is first copied, a window at a time, into
+// such an order: T times less than patches, for T taps. The weights are packed once, [panel of
+// output channels][tap row][tap column][input channel][channels of the panel].
+//
+// Work is shared by image, group, block of rows and, where these are few, blocks of output
+// channels. Floor: 2 N PY PX O C T FLOPs at the FMA peak; source and result through memory once.
+#include "conv/conv.h"
+
+#include "conv/patch.h"
+#include "core/buffer_pool.h"
+#include "core/parallel.h"
+#include "gemm/micro_kernel.h"
+
+namespace fastnn::FASTNN_ISA {
+namespace {
+
+constexpr int64_t kChunks = 16;             // chunks wanted of a large convolution
+constexpr double kChunkWork = 1 << 18;      // multiplications that are worth a chunk
+constexpr int64_t kWindowBytes = 256 << 10; // a window stays in the second-level cache
+
+constexpr int64_t min64(int64_t a, int64_t b) {
+    return a < b ? a : b;
+}
+constexpr int64_t max64(int64_t a, int64_t b) {
+    return a > b ? a : b;
+}
+constexpr int64_t ceil_div(int64_t a, int64_t b) {
+    return (a + b - 1) / b;
+}
+
+// What follows from the shapes alone.
+template <class T>
+struct Plan {
+    const TapConv<T>& conv;
+    int64_t in, out;                        // channels of a group
+    int64_t k;                              // taps times input channels
+    int64_t panels;                         // of output channels, in a group
+    int64_t min_dy, min_dx, span_y, span_x; // rows and columns that the taps reach over
+    bool direct;                            // the source is read where it is
+    bool joined;                            // taps of a row and their channels are one run
+    int64_t pitch;                          // from pixel to pixel of what is read
+    int64_t row_blocks, panel_blocks;
+
+    explicit Plan(const TapConv<T>& c) : conv(c) {
+        in = c.source.c / c.groups;
+        out = c.dest.c / c.groups;
+        k = c.taps_y * c.taps_x * in;
+        panels = ceil_div(out, kTileColumns<T>);
+        min_dy = min_dx = 0;
+        int64_t max_dy = 0, max_dx = 0;
+        for (int64_t i = 0; i < c.taps_y; ++i) {
+            min_dy = i == 0 || c.dy[i] < min_dy ? c.dy[i] : min_dy;
+            max_dy = i == 0 || c.dy[i] > max_dy ? c.dy[i] : max_dy;
+        }
+        bool consecutive = true;
+        for (int64_t j = 0; j < c.taps_x; ++j) {
+            min_dx = c.dx[0];
+            max_dx = c.dx[c.taps_x - 1];
+            consecutive = consecutive && c.dx[j] == c.dx[0] + j;
+        }
+        span_y = max_dy - min_dy + 1;
+        span_x = max_dx - min_dx + 1;
+
+        const Image<const T>& s = c.source;
+        const bool inside = min_dy >= 0 && min_dx >= 0 &&
+                            (c.dest.h - 1) * c.step_y + max_dy < s.h &&
+                            (c.dest.w - 1) * c.step_x + max_dx < s.w;
+        // Pixels a multiple of 2 KB apart would evict each other from the first-level cache.
+        const auto crowded = [&](int64_t stride) {
+            return stride * c.step_x * static_cast<int64_t>(sizeof(T)) % 2048 == 0;
+        };
+        direct = inside && s.c_stride == 1 && !crowded(s.w_stride);
+        pitch = direct ? s.w_stride : crowded(in) ? in + kLanes<T> : in;
+        joined = consecutive && pitch == in;
+
+        const int64_t row_bytes =
+            c.step_y * window_width() * pitch * static_cast<int64_t>(sizeof(T));
+        row_blocks = direct ? 1 : min64(c.dest.h, ceil_div(c.dest.h * row_bytes, kWindowBytes));
+        const double work = static_cast<double>(c.dest.h * c.dest.w * out) * static_cast<double>(k);
+        const auto most = [&](int64_t blocks) { // not so many that a chunk is too small
+            return max64(1, min64(blocks, static_cast<int64_t>(work / kChunkWork)));
+        };
+        const int64_t items = s.n * c.groups;
+        row_blocks = max64(row_blocks, most(min64(c.dest.h, ceil_div(kChunks, items))));
+        panel_blocks =
+            min64(panels, max64(1, most(ceil_div(kChunks, items * row_blocks)) / row_blocks));
+    }
+
+    int64_t window_width() const { return (conv.dest.w - 1) * conv.step_x + span_x; }
+    int64_t window_height(int64_t rows) const { return (rows - 1) * conv.step_y + span_y; }
+};
+
+template <class T>
+int panel_vectors(int64_t out, int64_t panel) {
+    return out - panel * kTileColumns<T> > kLanes<T> ? 2 : 1;
+}
+
+// One panel of one group.
+template <class T>
+void pack_weights(T* to, const Plan<T>& plan, int64_t group, int64_t panel) {
+    const TapConv<T>& c = plan.conv;
+    const int64_t o0 = panel * kTileColumns<T>;
+    const int64_t width = panel_vectors<T>(plan.out, panel) * kLanes<T>;
+    const int64_t count = min64(width, plan.out - o0);
+    const T* from = c.weight + group * c.weight_group + o0 * c.weight_o;
+    for (int64_t i = 0; i < c.taps_y; ++i)
+        for (int64_t j = 0; j < c.taps_x; ++j)
+            for (int64_t channel = 0; channel < plan.in; ++channel, to += width) {
+                const T* source = from + channel * c.weight_c + c.weight_y[i] + c.weight_x[j];
+                for (int64_t o = 0; o < count; ++o)
+                    to[o] = source[o * c.weight_o];
+                for (int64_t o = count; o < width; ++o)
+                    to[o] = T{};
+            }
+}
+
+struct Chunk {
+    int64_t n, group;
+    int64_t row_begin, row_end;
+    int64_t panel_begin, panel_end;
+};
+
+// Where the runs of a tile begin, relative to its first pixel.
+template <class T>
+int64_t run_offsets(const Plan<T>& plan, int64_t h_stride, int64_t* offsets) {
+    const TapConv<T>& c = plan.conv;
+    int64_t count = 0;
+    for (int64_t i = 0; i < c.taps_y; ++i)
+        for (int64_t j = 0; j < (plan.joined ? min64(1, c.taps_x) : c.taps_x); ++j)
+            offsets[count++] =
+                (c.dy[i] - plan.min_dy) * h_stride + (c.dx[j] - plan.min_dx) * plan.pitch;
+    return count;
+}
+
+template <class T>
+void compute_chunk(const Plan<T>& plan, const T* packed, T* window, int64_t* offsets,
+                   const Chunk& chunk) {
+    const TapConv<T>& c = plan.conv;
+    const Image<const T>& s = c.source;
+    const int64_t top = chunk.row_begin * c.step_y + plan.min_dy;
+    const T* pixels;
+    int64_t h_stride;
+    if (plan.direct) {
+        pixels = s.data + chunk.n * s.n_stride + chunk.group * plan.in + top * s.h_stride +
+                 plan.min_dx * s.w_stride;
+        h_stride = s.h_stride;
+    } else {
+        const Window at = {top, plan.min_dx, plan.window_height(chunk.row_end - chunk.row_begin),
+                           plan.window_width(), plan.pitch};
+        copy_window(window, s, chunk.n, chunk.group * plan.in, plan.in, at);
+        pixels = window;
+        h_stride = at.w * plan.pitch;
+    }
+    const Image<T>& d = c.dest;
+    const int64_t tiles = ceil_div(d.w, kTileRows);
+    TileIn<T> in{};
+    in.segments = run_offsets(plan, h_stride, offsets);
+    in.k = plan.joined ? c.taps_x * plan.in : plan.in;
+    in.a_row = c.step_x * plan.pitch;
+    in.a_col = 1;
+    in.a_offset = offsets;
+    for (int64_t panel = chunk.panel_begin; panel < chunk.panel_end; ++panel) {
+        const int64_t o0 = panel * kTileColumns<T>;
+        const int64_t o = chunk.group * plan.out + o0;
+        const int vectors = panel_vectors<T>(plan.out, panel);
+        in.b = packed + (chunk.group * plan.panels + panel) * kTileColumns<T> * plan.k;
+        in.b_row = vectors * kLanes<T>;
+        for (int64_t y = chunk.row_begin; y < chunk.row_end; ++y)
+            for (int64_t tile = 0; tile < tiles; ++tile) {
+                const int64_t x = tile * d.w / tiles;
+                const int64_t rows = (tile + 1) * d.w / tiles - x;
+                in.a = pixels + (y - chunk.row_begin) * c.step_y * h_stride +
+                       x * c.step_x * plan.pitch;
+                const TileOut<T> out = {d.data + chunk.n * d.n_stride + o * d.c_stride +
+                                            y * d.h_stride + x * d.w_stride,
+                                        d.w_stride,
+                                        d.c_stride,
+                                        min64(kTileColumns<T>, plan.out - o0),
+                                        c.bias ? c.bias + o : nullptr,
+                                        nullptr,
+                                        false,
+                                        c.relu};
+                micro_kernels<T>().of[rows - 1][vectors - 1](in, out);
+            }
+    }
+}
+
+template <class T>
+void compute(const TapConv<T>& c) {
+    if (c.dest.n == 0 || c.dest.c == 0 || c.dest.h <= 0 || c.dest.w <= 0)
+        return;
+    const Plan<T> plan(c);
+    const int64_t panel_size = kTileColumns<T> * plan.k;
+    const Scratch packed(static_cast<size_t>(c.groups * plan.panels * panel_size) * sizeof(T));
+    const int64_t pack_grain = max64(1, 32768 / max64(1, panel_size));
+    parallel_range(c.groups * plan.panels, pack_grain, [&](int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; ++i)
+            pack_weights(packed.as<T>() + i * panel_size, plan, i / plan.panels, i % plan.panels);
+    });
+
+    const int64_t blocks = plan.row_blocks * plan.panel_blocks;
+    const double work = static_cast<double>(c.dest.h * c.dest.w * plan.out) *
+                        static_cast<double>(plan.k) / static_cast<double>(blocks);
+    const int64_t grain = max64(1, static_cast<int64_t>(kChunkWork / (work + 1)));
+    const int64_t rows = ceil_div(c.dest.h, plan.row_blocks);
+    const size_t window =
+        plan.direct
+            ? 0
+            : static_cast<size_t>(plan.window_height(rows) * plan.window_width() * plan.pitch);
+    parallel_range(c.source.n * c.groups * blocks, grain, [&](int64_t begin, int64_t end) {
+        const Scratch pixels(window * sizeof(T));
+        const Scratch offsets(static_cast<size_t>(c.taps_y * c.taps_x) * sizeof(int64_t));
+        for (int64_t i = begin; i < end; ++i) {
+            const int64_t panel_block = i % plan.panel_blocks;
+            const int64_t row_block = i / plan.panel_blocks % plan.row_blocks;
+            const int64_t image = i / blocks;
+            const Chunk chunk = {image / c.groups,
+                                 image % c.groups,
+                                 row_block * c.dest.h / plan.row_blocks,
+                                 (row_block + 1) * c.dest.h / plan.row_blocks,
+                                 panel_block * plan.panels / plan.panel_blocks,
+                                 (panel_block + 1) * plan.panels / plan.panel_blocks};
+            compute_chunk(plan, packed.as<T>(), pixels.as<T>(), offsets.as<int64_t>(), chunk);
+        }
+    });
+}
+
+void taps_f32(const TapConv<float>& conv) {
+    compute(conv);
+}
+void taps_f64(const TapConv<double>& conv) {
+    compute(conv);
+}
+
+} // namespace
+
+const ConvKernels conv_kernels = {taps_f32, taps_f64};
+
+} // namespace fastnn::FASTNN_ISA

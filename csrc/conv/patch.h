@@ -1,0 +1,87 @@
+// A window of an image, copied with its channels last and zeros where it lies outside of the image.
+#pragma once
+
+#include "conv/conv.h"
+#include "simd/vec.h"
+
+namespace fastnn::FASTNN_ISA {
+
+// [h][w][pitch], of which the first c elements of a pixel are its channels.
+struct Window {
+    int64_t y, x; // of its first pixel, in the image; may lie outside
+    int64_t h, w;
+    int64_t pitch;
+};
+
+template <class T>
+FASTNN_INLINE void zero(T* to, int64_t count) {
+    __builtin_memset(to, 0, static_cast<size_t>(count) * sizeof(T));
+}
+
+// Pixels [0, w) of one row. The channels of a pixel need not be contiguous in the image.
+template <class T>
+FASTNN_INLINE void copy_pixels(T* to, const T* from, int64_t w, int64_t c, int64_t w_stride,
+                               int64_t c_stride, int64_t pitch) {
+    constexpr int lanes = kLanes<T>;
+    if (c == 1 && pitch == 1 && w_stride == 1) {
+        __builtin_memcpy(to, from, static_cast<size_t>(w) * sizeof(T));
+        return;
+    }
+    if (c_stride == 1) {
+        for (int64_t x = 0; x < w; ++x) {
+            const T* pixel = from + x * w_stride;
+            int64_t i = 0;
+            for (; i + lanes <= c; i += lanes)
+                store(to + x * pitch + i, load(pixel + i));
+            if (i < c)
+                store_partial(to + x * pitch + i, load_partial(pixel + i, c - i), c - i);
+        }
+        return;
+    }
+    if (w_stride != 1) {
+        for (int64_t x = 0; x < w; ++x)
+            for (int64_t i = 0; i < c; ++i)
+                to[x * pitch + i] = from[x * w_stride + i * c_stride];
+        return;
+    }
+    for (int64_t i = 0; i < c; i += lanes) { // transpose squares of lanes channels x lanes pixels
+        const int64_t channels = c - i < lanes ? c - i : lanes;
+        for (int64_t x = 0; x < w; x += lanes) {
+            const int64_t pixels = w - x < lanes ? w - x : lanes;
+            Vec<T> square[lanes];
+#pragma GCC unroll 16
+            for (int j = 0; j < lanes; ++j)
+                square[j] =
+                    j < channels ? load_partial(from + (i + j) * c_stride + x, pixels) : Vec<T>{};
+            transpose(square);
+#pragma GCC unroll 16
+            for (int j = 0; j < lanes; ++j)
+                if (j < pixels)
+                    store_partial(to + (x + j) * pitch + i, square[j], channels);
+        }
+    }
+}
+
+// The channels [channel, channel + c) of image n.
+template <class T>
+__attribute__((noinline)) void copy_window(T* to, const Image<const T>& image, int64_t n,
+                                           int64_t channel, int64_t c, const Window& window) {
+    const int64_t row = window.w * window.pitch;
+    const int64_t left = window.x < 0 ? (-window.x < window.w ? -window.x : window.w) : 0;
+    const int64_t end = window.x + window.w < image.w ? window.w : image.w - window.x;
+    for (int64_t y = 0; y < window.h; ++y, to += row) {
+        const int64_t from_y = window.y + y;
+        if (from_y < 0 || from_y >= image.h || end <= left) {
+            zero(to, row);
+            continue;
+        }
+        zero(to, left * window.pitch);
+        copy_pixels(to + left * window.pitch,
+                    image.data + n * image.n_stride + channel * image.c_stride +
+                        from_y * image.h_stride + (window.x + left) * image.w_stride,
+                    end - left, c, image.w_stride, image.c_stride, window.pitch);
+        zero(to + end * window.pitch, row - end * window.pitch);
+    }
+}
+
+} // namespace fastnn::FASTNN_ISA
