@@ -7,7 +7,7 @@ by that file and so cannot import it at run time: they make tensors by ``make`` 
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -198,7 +198,7 @@ class TensorBase:
             raise RuntimeError(
                 "only leaf Tensors support the deepcopy protocol; use detach() or clone()"
             )
-        new: Any = _new(type(self))
+        new = cast("Tensor", _new(type(self)))
         memo[id(self)] = new
         new._data = self._data.copy()
         new._node = None

@@ -38,17 +38,17 @@ class ReluBackward0(Node):
         return (g * cast(make(self.saved[0] > 0), g._data.dtype),)
 
 
-def relu(x: Tensor) -> Tensor:
+def relu(input: Tensor) -> Tensor:
     """max(x, 0), element by element.
 
     >>> import fastnn
     >>> fastnn.relu(fastnn.tensor([-1., 2.]))
     tensor([0., 2.])
     """
-    data = x._data
+    data = input._data
     out = by_type[type(data)].relu(data)
-    if x._requires_grad and mode.enabled:
-        return make(out, ReluBackward0((edge_of(x),), (out,)))
+    if input._requires_grad and mode.enabled:
+        return make(out, ReluBackward0((edge_of(input),), (out,)))
     return make(out)
 
 
@@ -65,12 +65,12 @@ class LeakyReluBackward0(Node):
         return (g * (positive * (1.0 - slope) + slope),)
 
 
-def leaky_relu(x: Tensor, negative_slope: float = 0.01) -> Tensor:
+def leaky_relu(input: Tensor, negative_slope: float = 0.01) -> Tensor:
     """x where x > 0, else negative_slope * x."""
-    data = _floating(x, "leaky_relu")._data
+    data = _floating(input, "leaky_relu")._data
     out = by_type[type(data)].leaky_relu(data, negative_slope)
-    if x._requires_grad and mode.enabled:
-        return make(out, LeakyReluBackward0((edge_of(x),), (x, negative_slope)))
+    if input._requires_grad and mode.enabled:
+        return make(out, LeakyReluBackward0((edge_of(input),), (input, negative_slope)))
     return make(out)
 
 
@@ -85,20 +85,20 @@ class SigmoidBackward0(Node):
         return (g * (y * (1.0 - y)),)
 
 
-def sigmoid(x: Tensor) -> Tensor:
+def sigmoid(input: Tensor) -> Tensor:
     """1 / (1 + exp(-x)), element by element.
 
     >>> import fastnn
     >>> fastnn.sigmoid(fastnn.tensor([0.]))
     tensor([0.5000])
     """
-    data = x._data
+    data = input._data
     if data.dtype.kind in "iub":
-        return sigmoid(cast(x, get_default_dtype().numpy))
+        return sigmoid(cast(input, get_default_dtype().numpy))
     out = by_type[type(data)].sigmoid(data)
-    if x._requires_grad and mode.enabled:
+    if input._requires_grad and mode.enabled:
         out = np.asarray(out)
-        return make(out, SigmoidBackward0((edge_of(x),), (out,)))
+        return make(out, SigmoidBackward0((edge_of(input),), (out,)))
     return make(out)
 
 
@@ -113,13 +113,13 @@ class TanhBackward0(Node):
         return (g * (1.0 - y * y),)
 
 
-def tanh(x: Tensor) -> Tensor:
+def tanh(input: Tensor) -> Tensor:
     """The hyperbolic tangent, element by element."""
-    data = x._data
+    data = input._data
     if data.dtype.kind in "iub":
-        return tanh(cast(x, get_default_dtype().numpy))
+        return tanh(cast(input, get_default_dtype().numpy))
     out = by_type[type(data)].tanh(data)
-    if x._requires_grad and mode.enabled:
+    if input._requires_grad and mode.enabled:
         out = np.asarray(out)
-        return make(out, TanhBackward0((edge_of(x),), (out,)))
+        return make(out, TanhBackward0((edge_of(input),), (out,)))
     return make(out)

@@ -28,34 +28,34 @@ def _compare(name: str, a: Any, b: Any) -> Tensor:
         raise broadcast_error(name, a._data, b._data) from None
 
 
-def eq(a: Tensor, b: Any) -> Tensor:
+def eq(input: Tensor, other: Any) -> Tensor:
     """a == b, element by element."""
-    return _compare("equal", a, b)
+    return _compare("equal", input, other)
 
 
-def ne(a: Tensor, b: Any) -> Tensor:
+def ne(input: Tensor, other: Any) -> Tensor:
     """a != b, element by element."""
-    return _compare("not_equal", a, b)
+    return _compare("not_equal", input, other)
 
 
-def lt(a: Tensor, b: Any) -> Tensor:
+def lt(input: Tensor, other: Any) -> Tensor:
     """a < b, element by element."""
-    return _compare("less", a, b)
+    return _compare("less", input, other)
 
 
-def le(a: Tensor, b: Any) -> Tensor:
+def le(input: Tensor, other: Any) -> Tensor:
     """a <= b, element by element."""
-    return _compare("less_equal", a, b)
+    return _compare("less_equal", input, other)
 
 
-def gt(a: Tensor, b: Any) -> Tensor:
+def gt(input: Tensor, other: Any) -> Tensor:
     """a > b, element by element."""
-    return _compare("greater", a, b)
+    return _compare("greater", input, other)
 
 
-def ge(a: Tensor, b: Any) -> Tensor:
+def ge(input: Tensor, other: Any) -> Tensor:
     """a >= b, element by element."""
-    return _compare("greater_equal", a, b)
+    return _compare("greater_equal", input, other)
 
 
 def _bitwise(name: str, a: Any, b: Any) -> Tensor:
@@ -65,47 +65,47 @@ def _bitwise(name: str, a: Any, b: Any) -> Tensor:
     return _compare(name, a, b)
 
 
-def bitwise_and(a: Tensor, b: Any) -> Tensor:
+def bitwise_and(input: Tensor, other: Any) -> Tensor:
     """a & b, bit by bit."""
-    return _bitwise("bitwise_and", a, b)
+    return _bitwise("bitwise_and", input, other)
 
 
-def bitwise_or(a: Tensor, b: Any) -> Tensor:
+def bitwise_or(input: Tensor, other: Any) -> Tensor:
     """a | b, bit by bit."""
-    return _bitwise("bitwise_or", a, b)
+    return _bitwise("bitwise_or", input, other)
 
 
-def bitwise_xor(a: Tensor, b: Any) -> Tensor:
+def bitwise_xor(input: Tensor, other: Any) -> Tensor:
     """a ^ b, bit by bit."""
-    return _bitwise("bitwise_xor", a, b)
+    return _bitwise("bitwise_xor", input, other)
 
 
-def bitwise_not(x: Tensor) -> Tensor:
+def bitwise_not(input: Tensor) -> Tensor:
     """~x, bit by bit.
 
     Raises:
         TypeError: a floating tensor.
     """
-    if x._data.dtype.kind not in "iub":
+    if input._data.dtype.kind not in "iub":
         raise TypeError(
-            f"~ (bitwise_not) is only implemented on integer and bool tensors, got {x.dtype}"
+            f"~ (bitwise_not) is only implemented on integer and bool tensors, got {input.dtype}"
         )
-    return make(np.invert(x._data))
+    return make(np.invert(input._data))
 
 
-def logical_not(x: Tensor) -> Tensor:
+def logical_not(input: Tensor) -> Tensor:
     """True where x is 0."""
-    return make(np.logical_not(x._data))
+    return make(np.logical_not(input._data))
 
 
-def logical_and(a: Tensor, b: Tensor) -> Tensor:
+def logical_and(input: Tensor, other: Tensor) -> Tensor:
     """True where both are nonzero."""
-    return make(np.logical_and(a._data, b._data))
+    return make(np.logical_and(input._data, other._data))
 
 
-def logical_or(a: Tensor, b: Tensor) -> Tensor:
+def logical_or(input: Tensor, other: Tensor) -> Tensor:
     """True where either is nonzero."""
-    return make(np.logical_or(a._data, b._data))
+    return make(np.logical_or(input._data, other._data))
 
 
 def _wide(x: Tensor) -> Any:
@@ -113,28 +113,28 @@ def _wide(x: Tensor) -> Any:
     return x._data.astype(np.float32) if x._data.dtype.kind == "V" else x._data
 
 
-def isnan(x: Tensor) -> Tensor:
+def isnan(input: Tensor) -> Tensor:
     """True where x is NaN."""
-    return make(np.isnan(_wide(x)))
+    return make(np.isnan(_wide(input)))
 
 
-def isinf(x: Tensor) -> Tensor:
+def isinf(input: Tensor) -> Tensor:
     """True where x is infinite."""
-    return make(np.isinf(_wide(x)))
+    return make(np.isinf(_wide(input)))
 
 
-def isfinite(x: Tensor) -> Tensor:
+def isfinite(input: Tensor) -> Tensor:
     """True where x is neither infinite nor NaN."""
-    return make(np.isfinite(_wide(x)))
+    return make(np.isfinite(_wide(input)))
 
 
 def allclose(
-    a: Tensor, b: Tensor, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
+    input: Tensor, other: Tensor, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
 ) -> bool:
     """True where all \\|a - b\\| <= atol + rtol * \\|b\\|."""
-    return bool(np.allclose(_wide(a), _wide(b), rtol, atol, equal_nan))
+    return bool(np.allclose(_wide(input), _wide(other), rtol, atol, equal_nan))
 
 
-def equal(a: Tensor, b: Tensor) -> bool:
+def equal(input: Tensor, other: Tensor) -> bool:
     """True where both have the same shape and elements."""
-    return bool(np.array_equal(a._data, b._data))
+    return bool(np.array_equal(input._data, other._data))

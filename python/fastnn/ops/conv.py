@@ -149,7 +149,7 @@ def same_padding(kernel: Any, dilation: tuple[int, int]) -> tuple[int, int]:
 
 
 def conv2d(
-    x: Tensor,
+    input: Tensor,
     weight: Tensor,
     bias: Tensor | None = None,
     stride: IntOrPair = 1,
@@ -161,7 +161,7 @@ def conv2d(
     """2-d convolution (cross-correlation) of images, with bias and activation in the same kernel.
 
     Args:
-        x: (N, C, H, W), or (C, H, W) for one image.
+        input: (N, C, H, W), or (C, H, W) for one image.
         weight: (O, C / groups, KH, KW).
         bias: (O,) or None.
         stride, dilation: one int or (height, width).
@@ -182,9 +182,11 @@ def conv2d(
     """
     stride_ = pair(stride, "stride", "conv2d", 1)
     dilation_ = pair(dilation, "dilation", "conv2d", 1)
-    data, w = x._data, weight._data
+    data, w = input._data, weight._data
     if data.ndim == 3:
-        out3 = conv2d(x.unsqueeze(0), weight, bias, stride, padding, dilation, groups, activation)
+        out3 = conv2d(
+            input.unsqueeze(0), weight, bias, stride, padding, dilation, groups, activation
+        )
         return out3.squeeze(0)
     if isinstance(padding, str):
         if padding not in ("same", "valid"):
@@ -200,15 +202,15 @@ def conv2d(
     else:
         padding_ = pair(padding, "padding", "conv2d")
     b = None if bias is None else bias._data
-    _check(x, weight, bias, padding_, dilation_, groups)
+    _check(input, weight, bias, padding_, dilation_, groups)
     geometry = (stride_, padding_, dilation_, groups)
     out = by_type[type(data)].conv2d(data, w, b, *geometry, activation)
     if mode.enabled and (
-        x._requires_grad or weight._requires_grad or (bias is not None and bias._requires_grad)
+        input._requires_grad or weight._requires_grad or (bias is not None and bias._requires_grad)
     ):
-        edges = (edge_of(x), edge_of(weight), None if bias is None else edge_of(bias))
+        edges = (edge_of(input), edge_of(weight), None if bias is None else edge_of(bias))
         saved = (
-            x if edges[1] is not None else None,
+            input if edges[1] is not None else None,
             weight if edges[0] is not None else None,
             None if activation is None else out,
             data.shape,

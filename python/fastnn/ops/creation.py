@@ -185,26 +185,26 @@ def full(
     return _finish(np.full(_shape((size,)), fill_value, d), requires_grad)
 
 
-def zeros_like(x: Tensor, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
-    """Zeros of x's shape, dtype and layout."""
-    return _finish(np.zeros_like(x._data, _like(x, dtype)), requires_grad)
+def zeros_like(input: Tensor, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+    """Zeros of input's shape, dtype and layout."""
+    return _finish(np.zeros_like(input._data, _like(input, dtype)), requires_grad)
 
 
-def ones_like(x: Tensor, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
-    """Ones of x's shape, dtype and layout."""
-    return _finish(np.ones_like(x._data, _like(x, dtype)), requires_grad)
+def ones_like(input: Tensor, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+    """Ones of input's shape, dtype and layout."""
+    return _finish(np.ones_like(input._data, _like(input, dtype)), requires_grad)
 
 
-def empty_like(x: Tensor, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
-    """Uninitialised memory of x's shape, dtype and layout."""
-    return _finish(np.empty_like(x._data, _like(x, dtype)), requires_grad)
+def empty_like(input: Tensor, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+    """Uninitialised memory of input's shape, dtype and layout."""
+    return _finish(np.empty_like(input._data, _like(input, dtype)), requires_grad)
 
 
 def full_like(
-    x: Tensor, fill_value: Any, *, dtype: Any = None, requires_grad: bool = False
+    input: Tensor, fill_value: Any, *, dtype: Any = None, requires_grad: bool = False
 ) -> Tensor:
-    """``fill_value`` in x's shape, dtype and layout."""
-    return _finish(np.full_like(x._data, fill_value, _like(x, dtype)), requires_grad)
+    """``fill_value`` in input's shape, dtype and layout."""
+    return _finish(np.full_like(input._data, fill_value, _like(input, dtype)), requires_grad)
 
 
 def _like(x: Tensor, dtype: Any) -> np.dtype[Any]:
@@ -269,15 +269,17 @@ def is_tensor(value: object) -> bool:
     return isinstance(value, Tensor)
 
 
-def one_hot(x: Tensor, num_classes: int = -1) -> Tensor:
+def one_hot(input: Tensor, num_classes: int = -1) -> Tensor:
     """Class indices (int64, any shape) as rows with a 1 (int64) at the class.
 
     Raises:
         RuntimeError: a negative index, or one beyond ``num_classes``.
     """
-    data = x._data
+    data = input._data
     if data.dtype != np.int64:
-        raise RuntimeError(f"one_hot is only applicable to index tensors of int64, got {x.dtype}")
+        raise RuntimeError(
+            f"one_hot is only applicable to index tensors of int64, got {input.dtype}"
+        )
     if data.size and data.min() < 0:
         raise RuntimeError("one_hot: class values must be non-negative")
     largest = int(data.max()) + 1 if data.size else 0

@@ -36,7 +36,7 @@ def check_probability(p: float, operation: str) -> None:
         raise ValueError(f"{operation} probability has to be between 0 and 1, but got {p}")
 
 
-def dropout(x: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
+def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
     """Zero each element with probability ``p`` and scale the others by 1 / (1 - p); the identity unless training.
 
     Raises:
@@ -45,19 +45,21 @@ def dropout(x: Tensor, p: float = 0.5, training: bool = True, inplace: bool = Fa
     N. Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting", 2014.
     """
     check_probability(p, "dropout")
-    data = _floating(x, "dropout")._data
+    data = _floating(input, "dropout")._data
     if not training or p == 0:
-        return x
+        return input
     seed, offset = default_generator.advance(data.size)
     out, mask = by_type[type(data)].dropout(data, p, seed, offset)
-    if x._requires_grad and mode.enabled:
-        result = make(out, DropoutBackward0((edge_of(x),), (mask, p)))
+    if input._requires_grad and mode.enabled:
+        result = make(out, DropoutBackward0((edge_of(input),), (mask, p)))
     else:
         result = make(out)
-    return x._write(result, "dropout_") if inplace else result
+    return input._write(result, "dropout_") if inplace else result
 
 
-def dropout2d(x: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
+def dropout2d(
+    input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False
+) -> Tensor:
     """Zero whole channels of (N, C, H, W) (or (C, H, W)) with probability ``p``; the identity unless training.
 
     Raises:
@@ -65,15 +67,15 @@ def dropout2d(x: Tensor, p: float = 0.5, training: bool = True, inplace: bool = 
         RuntimeError: x has neither 3 nor 4 dims.
     """
     check_probability(p, "dropout2d")
-    data = _floating(x, "dropout2d")._data
+    data = _floating(input, "dropout2d")._data
     if data.ndim not in (3, 4):
         raise RuntimeError(
             f"dropout2d: expected (N, C, H, W) or (C, H, W), got {tuple(data.shape)}"
         )
     if not training or p == 0:
-        return x
+        return input
     channels = np.ones((*data.shape[:-2], 1, 1), data.dtype)
     seed, offset = default_generator.advance(channels.size)
     factors, _ = by_type[type(data)].dropout(channels, p, seed, offset)
-    result = x * make(factors)
-    return x._write(result, "dropout2d_") if inplace else result
+    result = input * make(factors)
+    return input._write(result, "dropout2d_") if inplace else result

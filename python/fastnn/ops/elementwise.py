@@ -133,7 +133,7 @@ class AddBackward0(Node):
     backward_graph = backward
 
 
-def add(a: Any, b: Any, alpha: Scalar = 1) -> Tensor:
+def add(input: Any, other: Any, alpha: Scalar = 1) -> Tensor:
     """a + alpha * b, with broadcasting and type promotion.
 
     >>> import fastnn
@@ -141,17 +141,21 @@ def add(a: Any, b: Any, alpha: Scalar = 1) -> Tensor:
     tensor([21., 22.])
     """
     if alpha != 1:
-        b = mul(b, alpha)
-    if not (isinstance(a, Tensor) and isinstance(b, Tensor) and a._data.dtype is b._data.dtype):
-        a, b = promote(a, b)
-    x, y = a._data, b._data
+        other = mul(other, alpha)
+    if not (
+        isinstance(input, Tensor)
+        and isinstance(other, Tensor)
+        and input._data.dtype is other._data.dtype
+    ):
+        input, other = promote(input, other)
+    x, y = input._data, other._data
     try:
         out = by_type[type(x)].add(x, y)
     except ValueError:
         raise broadcast_error("add", x, y) from None
-    if mode.enabled and (a._requires_grad or b._requires_grad):
+    if mode.enabled and (input._requires_grad or other._requires_grad):
         shapes = () if x.shape == y.shape else (x.shape, y.shape)
-        return make(out, AddBackward0((edge_of(a), edge_of(b)), shapes))
+        return make(out, AddBackward0((edge_of(input), edge_of(other)), shapes))
     return make(out)
 
 
@@ -169,17 +173,21 @@ class SubBackward0(Node):
     backward_graph = backward
 
 
-def sub(a: Any, b: Any, alpha: Scalar = 1) -> Tensor:
+def sub(input: Any, other: Any, alpha: Scalar = 1) -> Tensor:
     """a - alpha * b, with broadcasting and type promotion.
 
     Raises:
         RuntimeError: both are bool, as in PyTorch (use ``logical_xor``).
     """
     if alpha != 1:
-        b = mul(b, alpha)
-    if not (isinstance(a, Tensor) and isinstance(b, Tensor) and a._data.dtype is b._data.dtype):
-        a, b = promote(a, b)
-    x, y = a._data, b._data
+        other = mul(other, alpha)
+    if not (
+        isinstance(input, Tensor)
+        and isinstance(other, Tensor)
+        and input._data.dtype is other._data.dtype
+    ):
+        input, other = promote(input, other)
+    x, y = input._data, other._data
     if x.dtype == np.bool_:
         raise RuntimeError(
             "sub: subtraction of bool tensors is not supported; use ^ or logical_xor"
@@ -188,8 +196,8 @@ def sub(a: Any, b: Any, alpha: Scalar = 1) -> Tensor:
         out = by_type[type(x)].subtract(x, y)
     except ValueError:
         raise broadcast_error("sub", x, y) from None
-    if mode.enabled and (a._requires_grad or b._requires_grad):
-        return make(out, SubBackward0((edge_of(a), edge_of(b)), (x.shape, y.shape)))
+    if mode.enabled and (input._requires_grad or other._requires_grad):
+        return make(out, SubBackward0((edge_of(input), edge_of(other)), (x.shape, y.shape)))
     return make(out)
 
 
@@ -218,20 +226,24 @@ class MulBackward0(Node):
         )
 
 
-def mul(a: Any, b: Any) -> Tensor:
+def mul(input: Any, other: Any) -> Tensor:
     """a * b, with broadcasting and type promotion."""
-    if not (isinstance(a, Tensor) and isinstance(b, Tensor) and a._data.dtype is b._data.dtype):
-        a, b = promote(a, b)
-    x, y = a._data, b._data
+    if not (
+        isinstance(input, Tensor)
+        and isinstance(other, Tensor)
+        and input._data.dtype is other._data.dtype
+    ):
+        input, other = promote(input, other)
+    x, y = input._data, other._data
     try:
         out = by_type[type(x)].multiply(x, y)
     except ValueError:
         raise broadcast_error("mul", x, y) from None
     if mode.enabled:
-        ra, rb = a._requires_grad, b._requires_grad
+        ra, rb = input._requires_grad, other._requires_grad
         if ra or rb:
-            saved = (a if rb else None, b if ra else None, x.shape, y.shape)
-            return make(out, MulBackward0((edge_of(a), edge_of(b)), saved))
+            saved = (input if rb else None, other if ra else None, x.shape, y.shape)
+            return make(out, MulBackward0((edge_of(input), edge_of(other)), saved))
     return make(out)
 
 
@@ -256,7 +268,7 @@ class DivBackward0(Node):
         return self._rule(g, *self.saved[:2])
 
 
-def div(a: Any, b: Any, rounding_mode: str | None = None) -> Tensor:
+def div(input: Any, other: Any, rounding_mode: str | None = None) -> Tensor:
     """a / b. Integers divide to floating; ``rounding_mode`` is None, "trunc" or "floor".
 
     Raises:
@@ -264,29 +276,29 @@ def div(a: Any, b: Any, rounding_mode: str | None = None) -> Tensor:
     """
     if rounding_mode is not None:
         if rounding_mode == "floor":
-            return floor_divide(a, b)
+            return floor_divide(input, other)
         if rounding_mode == "trunc":
-            d = result_type(a, b)
-            return cast(trunc(div(a, b)), d.numpy)
+            d = result_type(input, other)
+            return cast(trunc(div(input, other)), d.numpy)
         raise ValueError(
             f'div: rounding_mode must be None, "trunc" or "floor", got {rounding_mode!r}'
         )
     if not (
-        isinstance(a, Tensor)
-        and isinstance(b, Tensor)
-        and a._data.dtype is b._data.dtype
-        and a._data.dtype.kind == "f"
+        isinstance(input, Tensor)
+        and isinstance(other, Tensor)
+        and input._data.dtype is other._data.dtype
+        and input._data.dtype.kind == "f"
     ):
-        a, b = promote(a, b, floating=True)
-    x, y = a._data, b._data
+        input, other = promote(input, other, floating=True)
+    x, y = input._data, other._data
     try:
         with np.errstate(all="ignore"):
             out = by_type[type(x)].divide(x, y)
     except ValueError:
         raise broadcast_error("div", x, y) from None
-    if mode.enabled and (a._requires_grad or b._requires_grad):
-        saved = (a if b._requires_grad else None, b, x.shape, y.shape)
-        return make(out, DivBackward0((edge_of(a), edge_of(b)), saved))
+    if mode.enabled and (input._requires_grad or other._requires_grad):
+        saved = (input if other._requires_grad else None, other, x.shape, y.shape)
+        return make(out, DivBackward0((edge_of(input), edge_of(other)), saved))
     return make(out)
 
 
@@ -330,16 +342,21 @@ class SquareBackward0(Node):
         return "PowBackward0"
 
 
-def pow(a: Any, b: Any) -> Tensor:
+def pow(input: Any, other: Any) -> Tensor:
     """a ** b, with broadcasting and type promotion.
 
     Raises:
         RuntimeError: an integer tensor to a negative integer power.
     """
-    if type(b) in (int, float) and b == 2 and isinstance(a, Tensor) and a._data.dtype.kind == "f":
-        return square(a)
-    a, b = promote(a, b)
-    x, y = a._data, b._data
+    if (
+        type(other) in (int, float)
+        and other == 2
+        and isinstance(input, Tensor)
+        and input._data.dtype.kind == "f"
+    ):
+        return square(input)
+    input, other = promote(input, other)
+    x, y = input._data, other._data
     if x.dtype.kind in "iu" and y.size and y.min() < 0:
         raise RuntimeError("pow: integers to negative integer powers are not allowed")
     try:
@@ -347,8 +364,8 @@ def pow(a: Any, b: Any) -> Tensor:
             out = by_type[type(x)].power(x, y)
     except ValueError:
         raise broadcast_error("pow", x, y) from None
-    if mode.enabled and (a._requires_grad or b._requires_grad):
-        return make(out, PowBackward0((edge_of(a), edge_of(b)), (a, b)))
+    if mode.enabled and (input._requires_grad or other._requires_grad):
+        return make(out, PowBackward0((edge_of(input), edge_of(other)), (input, other)))
     return make(out)
 
 
@@ -389,24 +406,24 @@ def _extremum(a: Any, b: Any, greater: bool, name: str) -> Tensor:
     return make(out)
 
 
-def maximum(a: Tensor, b: Tensor) -> Tensor:
-    """The larger of ``a`` and ``b``, element by element; NaN wins."""
-    return _extremum(a, b, True, "maximum")
+def maximum(input: Tensor, other: Tensor) -> Tensor:
+    """The larger of ``input`` and ``other``, element by element; NaN wins."""
+    return _extremum(input, other, True, "maximum")
 
 
-def minimum(a: Tensor, b: Tensor) -> Tensor:
-    """The smaller of ``a`` and ``b``, element by element; NaN wins."""
-    return _extremum(a, b, False, "minimum")
+def minimum(input: Tensor, other: Tensor) -> Tensor:
+    """The smaller of ``input`` and ``other``, element by element; NaN wins."""
+    return _extremum(input, other, False, "minimum")
 
 
-def floor_divide(a: Any, b: Any) -> Tensor:
+def floor_divide(input: Any, other: Any) -> Tensor:
     """floor(a / b); not differentiable.
 
     Raises:
         RuntimeError: integer division by zero.
     """
-    a, b = promote(a, b)
-    x, y = a._data, b._data
+    input, other = promote(input, other)
+    x, y = input._data, other._data
     if x.dtype.kind in "iu" and not y.all():
         raise RuntimeError("floor_divide: division of integers by zero")
     with np.errstate(all="ignore"):
@@ -421,21 +438,21 @@ class RemainderBackward0(Node):
         return unbroadcast(g, a), unbroadcast(-g * quotient, b)
 
 
-def remainder(a: Any, b: Any) -> Tensor:
+def remainder(input: Any, other: Any) -> Tensor:
     """a modulo b, with the sign of b (Python's ``%``).
 
     Raises:
         RuntimeError: integer modulo zero.
     """
-    a, b = promote(a, b)
-    x, y = a._data, b._data
+    input, other = promote(input, other)
+    x, y = input._data, other._data
     if x.dtype.kind in "iu" and not y.all():
         raise RuntimeError("remainder: modulo of integers by zero")
     with np.errstate(all="ignore"):
         out = np.remainder(x, y)
-        if mode.enabled and (a._requires_grad or b._requires_grad):
+        if mode.enabled and (input._requires_grad or other._requires_grad):
             saved = (x.shape, y.shape, np.floor_divide(x, y))
-            return make(out, RemainderBackward0((edge_of(a), edge_of(b)), saved))
+            return make(out, RemainderBackward0((edge_of(input), edge_of(other)), saved))
     return make(out)
 
 
@@ -539,132 +556,132 @@ def _unary(name: str, x: Tensor) -> Tensor:
     return make(out)
 
 
-def neg(x: Tensor) -> Tensor:
+def neg(input: Tensor) -> Tensor:
     """-x."""
-    return _unary("neg", x)
+    return _unary("neg", input)
 
 
-def abs(x: Tensor) -> Tensor:
+def abs(input: Tensor) -> Tensor:
     """The absolute value."""
-    return _unary("abs", x)
+    return _unary("abs", input)
 
 
-def exp(x: Tensor) -> Tensor:
+def exp(input: Tensor) -> Tensor:
     """e to the power of x."""
-    return _unary("exp", x)
+    return _unary("exp", input)
 
 
-def expm1(x: Tensor) -> Tensor:
+def expm1(input: Tensor) -> Tensor:
     """exp(x) - 1, accurate near 0."""
-    return _unary("expm1", x)
+    return _unary("expm1", input)
 
 
-def log(x: Tensor) -> Tensor:
+def log(input: Tensor) -> Tensor:
     """The natural logarithm."""
-    return _unary("log", x)
+    return _unary("log", input)
 
 
-def log2(x: Tensor) -> Tensor:
+def log2(input: Tensor) -> Tensor:
     """The logarithm to base 2."""
-    return _unary("log2", x)
+    return _unary("log2", input)
 
 
-def log10(x: Tensor) -> Tensor:
+def log10(input: Tensor) -> Tensor:
     """The logarithm to base 10."""
-    return _unary("log10", x)
+    return _unary("log10", input)
 
 
-def log1p(x: Tensor) -> Tensor:
+def log1p(input: Tensor) -> Tensor:
     """log(1 + x), accurate near 0."""
-    return _unary("log1p", x)
+    return _unary("log1p", input)
 
 
-def sqrt(x: Tensor) -> Tensor:
+def sqrt(input: Tensor) -> Tensor:
     """The square root."""
-    return _unary("sqrt", x)
+    return _unary("sqrt", input)
 
 
-def rsqrt(x: Tensor) -> Tensor:
+def rsqrt(input: Tensor) -> Tensor:
     """1 / sqrt(x)."""
-    return _unary("rsqrt", x)
+    return _unary("rsqrt", input)
 
 
-def reciprocal(x: Tensor) -> Tensor:
+def reciprocal(input: Tensor) -> Tensor:
     """1 / x."""
-    return _unary("reciprocal", x)
+    return _unary("reciprocal", input)
 
 
-def sin(x: Tensor) -> Tensor:
+def sin(input: Tensor) -> Tensor:
     """The sine of x, in radians."""
-    return _unary("sin", x)
+    return _unary("sin", input)
 
 
-def cos(x: Tensor) -> Tensor:
+def cos(input: Tensor) -> Tensor:
     """The cosine of x, in radians."""
-    return _unary("cos", x)
+    return _unary("cos", input)
 
 
-def tan(x: Tensor) -> Tensor:
+def tan(input: Tensor) -> Tensor:
     """The tangent of x, in radians."""
-    return _unary("tan", x)
+    return _unary("tan", input)
 
 
-def sinh(x: Tensor) -> Tensor:
+def sinh(input: Tensor) -> Tensor:
     """The hyperbolic sine."""
-    return _unary("sinh", x)
+    return _unary("sinh", input)
 
 
-def cosh(x: Tensor) -> Tensor:
+def cosh(input: Tensor) -> Tensor:
     """The hyperbolic cosine."""
-    return _unary("cosh", x)
+    return _unary("cosh", input)
 
 
-def asin(x: Tensor) -> Tensor:
+def asin(input: Tensor) -> Tensor:
     """The inverse sine, in radians."""
-    return _unary("asin", x)
+    return _unary("asin", input)
 
 
-def acos(x: Tensor) -> Tensor:
+def acos(input: Tensor) -> Tensor:
     """The inverse cosine, in radians."""
-    return _unary("acos", x)
+    return _unary("acos", input)
 
 
-def atan(x: Tensor) -> Tensor:
+def atan(input: Tensor) -> Tensor:
     """The inverse tangent, in radians."""
-    return _unary("atan", x)
+    return _unary("atan", input)
 
 
-def sign(x: Tensor) -> Tensor:
+def sign(input: Tensor) -> Tensor:
     """-1, 0 or 1: the sign of each element; its gradient is 0."""
-    return _unary("sign", x)
+    return _unary("sign", input)
 
 
-def floor(x: Tensor) -> Tensor:
+def floor(input: Tensor) -> Tensor:
     """The largest integer not above each element; its gradient is 0."""
-    return _unary("floor", x)
+    return _unary("floor", input)
 
 
-def ceil(x: Tensor) -> Tensor:
+def ceil(input: Tensor) -> Tensor:
     """The smallest integer not below each element; its gradient is 0."""
-    return _unary("ceil", x)
+    return _unary("ceil", input)
 
 
-def round(x: Tensor) -> Tensor:
+def round(input: Tensor) -> Tensor:
     """The nearest integer, halves to even; its gradient is 0."""
-    return _unary("round", x)
+    return _unary("round", input)
 
 
-def trunc(x: Tensor) -> Tensor:
+def trunc(input: Tensor) -> Tensor:
     """Each element without its fraction; its gradient is 0."""
-    return _unary("trunc", x)
+    return _unary("trunc", input)
 
 
-def square(x: Tensor) -> Tensor:
+def square(input: Tensor) -> Tensor:
     """x * x."""
-    data = x._data
+    data = input._data
     out = by_type[type(data)].square(data)
-    if x._requires_grad and mode.enabled:
-        return make(out, SquareBackward0((edge_of(x),), (x,)))
+    if input._requires_grad and mode.enabled:
+        return make(out, SquareBackward0((edge_of(input),), (input,)))
     return make(out)
 
 

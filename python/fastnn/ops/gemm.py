@@ -62,7 +62,7 @@ class MmBackward0(Node):
         return result
 
 
-def matmul(a: Tensor, b: Tensor) -> Tensor:
+def matmul(input: Tensor, other: Tensor) -> Tensor:
     """The matrix product ``a @ b``: vectors, matrices, and batches of matrices that broadcast.
 
     Raises:
@@ -72,17 +72,17 @@ def matmul(a: Tensor, b: Tensor) -> Tensor:
     >>> fastnn.matmul(fastnn.ones(2, 3), fastnn.ones(3, 4)).shape
     fastnn.Size([2, 4])
     """
-    if not (isinstance(a, Tensor) and isinstance(b, Tensor)):
-        other = b if isinstance(a, Tensor) else a
+    if not (isinstance(input, Tensor) and isinstance(other, Tensor)):
+        other = other if isinstance(input, Tensor) else input
         raise TypeError(f"matmul: expects two Tensors, got {type(other).__name__}")
-    x, y = a._data, b._data
+    x, y = input._data, other._data
     if x.ndim == 0 or y.ndim == 0:
         raise RuntimeError(
             f"matmul: both arguments need at least 1 dim, got {x.ndim}D and {y.ndim}D"
         )
     if x.dtype != y.dtype:
         raise RuntimeError(
-            f"matmul: expected operands of the same dtype, got {a.dtype} and {b.dtype}"
+            f"matmul: expected operands of the same dtype, got {input.dtype} and {other.dtype}"
         )
     if x.shape[-1] != y.shape[-2 if y.ndim > 1 else 0]:
         raise RuntimeError(
@@ -95,10 +95,10 @@ def matmul(a: Tensor, b: Tensor) -> Tensor:
             f"matmul: batches of shapes {tuple(x.shape)} and {tuple(y.shape)} do not broadcast"
         ) from None
     if mode.enabled:
-        ra, rb = a._requires_grad, b._requires_grad
+        ra, rb = input._requires_grad, other._requires_grad
         if ra or rb:
-            saved = (a if rb else None, b if ra else None, x.shape, y.shape)
-            return make(out, MmBackward0((edge_of(a), edge_of(b)), saved))
+            saved = (input if rb else None, other if ra else None, x.shape, y.shape)
+            return make(out, MmBackward0((edge_of(input), edge_of(other)), saved))
     return make(out)
 
 
@@ -142,12 +142,12 @@ class LinearBackward0(Node):
 
 
 def linear(
-    x: Tensor, weight: Tensor, bias: Tensor | None = None, activation: str | None = None
+    input: Tensor, weight: Tensor, bias: Tensor | None = None, activation: str | None = None
 ) -> Tensor:
     """activation(x @ weight.T + bias), in one kernel.
 
     Args:
-        x: (..., in_features).
+        input: (..., in_features).
         weight: (out_features, in_features).
         bias: (out_features,) or None.
         activation: None or "relu".
@@ -159,7 +159,7 @@ def linear(
     >>> fastnn.nn.functional.linear(fastnn.ones(5, 3), fastnn.ones(2, 3)).shape
     fastnn.Size([5, 2])
     """
-    data, w = x._data, weight._data
+    data, w = input._data, weight._data
     b = None if bias is None else bias._data
     if (
         w.ndim != 2
@@ -168,14 +168,14 @@ def linear(
         or data.dtype != w.dtype
         or (b is not None and (b.shape != (w.shape[0],) or b.dtype != w.dtype))
     ):
-        raise _linear_error(x, weight, bias)
+        raise _linear_error(input, weight, bias)
     out = by_type[type(data)].linear(data, w, b, activation)
     if mode.enabled and (
-        x._requires_grad or weight._requires_grad or (bias is not None and bias._requires_grad)
+        input._requires_grad or weight._requires_grad or (bias is not None and bias._requires_grad)
     ):
-        edges = (edge_of(x), edge_of(weight), None if bias is None else edge_of(bias))
+        edges = (edge_of(input), edge_of(weight), None if bias is None else edge_of(bias))
         saved = (
-            x if edges[1] is not None else None,
+            input if edges[1] is not None else None,
             weight if edges[0] is not None else None,
             None if activation is None else out,
         )

@@ -112,7 +112,7 @@ def _take(x: Tensor, index: Any, unique: bool) -> Tensor:
     return make(out)
 
 
-def getitem(x: Tensor, index: Any) -> Tensor:
+def getitem(input: Tensor, index: Any) -> Tensor:
     """``x[index]``: a view for ints, slices, None and ...; a copy for integer and bool tensors.
 
     Raises:
@@ -120,15 +120,16 @@ def getitem(x: Tensor, index: Any) -> Tensor:
         ValueError: a step that is not positive.
     """
     raw, basic = _raw_index(index)
-    data = x._data
+    data = input._data
     if basic:
         if len(raw) < data.ndim or raw == () or Ellipsis in raw:
             array = data[raw]
         else:
-            array = data[(*raw, Ellipsis)]  # an array even where every dim is indexed
-        return _view(x, array, SliceBackward0, raw, data.shape, True)
+            whole = (*raw, Ellipsis)  # an array even where every dim is indexed
+            array = data[whole]
+        return _view(input, array, SliceBackward0, raw, data.shape, True)
     unique = len(raw) == 1 and raw[0] is not True and getattr(raw[0], "dtype", None) == np.bool_
-    return _take(x, raw, unique)
+    return _take(input, raw, unique)
 
 
 class IndexPutBackward0(Node):
@@ -150,16 +151,16 @@ class IndexPutBackward0(Node):
         return g * make(mask), unbroadcast(_take(g, index, False), shape)
 
 
-def setitem(x: Tensor, index: Any, value: Any) -> None:
-    """``x[index] = value``: an in-place write; the value is broadcast and cast to x's dtype.
+def setitem(input: Tensor, index: Any, value: Any) -> None:
+    """``x[index] = value``: an in-place write; the value is broadcast and cast to input's dtype.
 
     Raises:
         IndexError: as for reading.
-        RuntimeError: the value does not broadcast, or ``x`` must not be written in place.
+        RuntimeError: the value does not broadcast, or ``input`` must not be written in place.
     """
     raw, _ = _raw_index(index)
-    check_writable(x, "setitem")
-    data = x._data
+    check_writable(input, "setitem")
+    data = input._data
     if not isinstance(value, Tensor):
         value = make(np.asarray(value, data.dtype))
     value = cast(value, data.dtype)
@@ -175,27 +176,27 @@ def setitem(x: Tensor, index: Any, value: Any) -> None:
             f"result of shape {wanted}"
         ) from None
     version.bump(data)
-    if mode.enabled and (x._requires_grad or value._requires_grad):
-        node = IndexPutBackward0((edge_of(x), edge_of(value)), (raw, new.shape))
-        rebase(x, node)
+    if mode.enabled and (input._requires_grad or value._requires_grad):
+        node = IndexPutBackward0((edge_of(input), edge_of(value)), (raw, new.shape))
+        rebase(input, node)
 
 
-def index_select(x: Tensor, dim: int, index: Tensor) -> Tensor:
-    """The slices of ``x`` along ``dim`` that the 1-d integer tensor ``index`` names."""
+def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
+    """The slices of ``input`` along ``dim`` that the 1-d integer tensor ``index`` names."""
     if index._data.ndim > 1:
         raise IndexError(f"index_select: index must be a vector, got shape {tuple(index.shape)}")
-    axis = normalize_dim(dim, x._data.ndim)
-    return getitem(x, (*(slice(None),) * axis, index.reshape(-1)))
+    axis = normalize_dim(dim, input._data.ndim)
+    return getitem(input, (*(slice(None),) * axis, index.reshape(-1)))
 
 
-def gather(x: Tensor, dim: int, index: Tensor) -> Tensor:
-    """Values of ``x`` along ``dim`` at ``index``: out[i][j] = x[index[i][j]][j] for dim 0.
+def gather(input: Tensor, dim: int, index: Tensor) -> Tensor:
+    """Values of ``input`` along ``dim`` at ``index``: out[i][j] = x[index[i][j]][j] for dim 0.
 
     Raises:
-        RuntimeError: the index's shape does not fit.
+        RuntimeError: the indeinput's shape does not fit.
         IndexError: an index out of range.
     """
-    data, positions = x._data, index._data
+    data, positions = input._data, index._data
     axis = normalize_dim(dim, data.ndim)
     fits = positions.ndim == data.ndim and all(
         a <= b
@@ -213,23 +214,23 @@ def gather(x: Tensor, dim: int, index: Tensor) -> Tensor:
         )
     grid = list(np.indices(positions.shape, sparse=True))
     grid[axis] = positions
-    return _take(x, tuple(grid), False)
+    return _take(input, tuple(grid), False)
 
 
-def nonzero(x: Tensor, as_tuple: bool = False) -> Any:
+def nonzero(input: Tensor, as_tuple: bool = False) -> Any:
     """Indices of the nonzero elements: one row each, or (``as_tuple``) one tensor a dim."""
-    found = np.nonzero(x._data)
+    found = np.nonzero(input._data)
     if as_tuple:
         return tuple(make(i) for i in found)
-    return make(np.stack(found, axis=1) if found else np.zeros((x._data.size, 0), np.int64))
+    return make(np.stack(found, axis=1) if found else np.zeros((input._data.size, 0), np.int64))
 
 
-def flip(x: Tensor, dims: int | tuple[int, ...] | list[int]) -> Tensor:
-    """A copy of ``x`` with the order along ``dims`` reversed."""
+def flip(input: Tensor, dims: int | tuple[int, ...] | list[int]) -> Tensor:
+    """A copy of ``input`` with the order along ``dims`` reversed."""
     axes = (dims,) if isinstance(dims, int) else tuple(dims)
-    n = x._data.ndim
+    n = input._data.ndim
     turned = {normalize_dim(a, n) for a in axes}
     index = tuple(slice(None, None, -1 if i in turned else 1) for i in range(n))
-    out = _take(x, index, True)
+    out = _take(input, index, True)
     out._data = out._data.copy()
     return out

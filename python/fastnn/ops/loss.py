@@ -35,21 +35,21 @@ def _pair(operation: str, x: Tensor, target: Tensor, reduction: str) -> tuple[Te
     return promote(x, target, floating=True)
 
 
-def mse_loss(x: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
+def mse_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
     """(x - target)**2, averaged, summed or as it is.
 
     >>> import fastnn
     >>> fastnn.nn.functional.mse_loss(fastnn.zeros(2), fastnn.tensor([1., 3.]))
     tensor(5.)
     """
-    a, b = _pair("mse_loss", x, target, reduction)
+    a, b = _pair("mse_loss", input, target, reduction)
     difference = a - b
     return _reduce(difference * difference, reduction)
 
 
-def l1_loss(x: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
+def l1_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
     """\\|x - target\\|, averaged, summed or as it is."""
-    a, b = _pair("l1_loss", x, target, reduction)
+    a, b = _pair("l1_loss", input, target, reduction)
     return _reduce((a - b).abs(), reduction)
 
 
@@ -61,25 +61,27 @@ def _same_shape(operation: str, x: Tensor, target: Tensor) -> None:
 
 
 def binary_cross_entropy(
-    x: Tensor, target: Tensor, weight: Tensor | None = None, reduction: str = "mean"
+    input: Tensor, target: Tensor, weight: Tensor | None = None, reduction: str = "mean"
 ) -> Tensor:
-    """-(t log x + (1 - t) log(1 - x)) for probabilities ``x``; logarithms are limited to -100.
+    """-(t log x + (1 - t) log(1 - x)) for probabilities ``input``; logarithms are limited to -100.
 
     Raises:
         ValueError: shapes that differ.
         RuntimeError: an x outside [0, 1].
     """
     check_reduction(reduction)
-    _same_shape("binary_cross_entropy", x, target)
-    data = x._data
+    _same_shape("binary_cross_entropy", input, target)
+    data = input._data
     if data.size and not (data.min() >= 0 and data.max() <= 1):
         raise RuntimeError("binary_cross_entropy: all elements of input should be between 0 and 1")
-    loss = -(target * x.log().clamp(min=-100) + (1 - target) * (1 - x).log().clamp(min=-100))
+    loss = -(
+        target * input.log().clamp(min=-100) + (1 - target) * (1 - input).log().clamp(min=-100)
+    )
     return _reduce(loss if weight is None else loss * weight, reduction)
 
 
 def binary_cross_entropy_with_logits(
-    x: Tensor,
+    input: Tensor,
     target: Tensor,
     weight: Tensor | None = None,
     reduction: str = "mean",
@@ -91,11 +93,11 @@ def binary_cross_entropy_with_logits(
         ValueError: shapes that differ.
     """
     check_reduction(reduction)
-    _same_shape("binary_cross_entropy_with_logits", x, target)
+    _same_shape("binary_cross_entropy_with_logits", input, target)
     # log(1 + exp(-x)) = max(-x, 0) + log(1 + exp(-|x|))
-    softplus = (-x).relu() + (-(x.abs())).exp().log1p()
+    softplus = (-input).relu() + (-(input.abs())).exp().log1p()
     if pos_weight is None:
-        loss = (1 - target) * x + softplus
+        loss = (1 - target) * input + softplus
     else:
-        loss = (1 - target) * x + (1 + (pos_weight - 1) * target) * softplus
+        loss = (1 - target) * input + (1 + (pos_weight - 1) * target) * softplus
     return _reduce(loss if weight is None else loss * weight, reduction)

@@ -59,7 +59,7 @@ def _check(x: Tensor, per_channel: dict[str, Tensor | None]) -> int:
 
 
 def batch_norm(
-    x: Tensor,
+    input: Tensor,
     running_mean: Tensor | None,
     running_var: Tensor | None,
     weight: Tensor | None = None,
@@ -81,23 +81,23 @@ def batch_norm(
     S. Ioffe, C. Szegedy, "Batch normalization", 2015, algorithm 1.
     """
     channels = _check(
-        x,
+        input,
         {"weight": weight, "bias": bias, "running_mean": running_mean, "running_var": running_var},
     )
-    data = x._data
+    data = input._data
     if not training:
         if running_mean is None or running_var is None:
             raise RuntimeError(
                 "batch_norm: expected running_mean and running_var when training=False"
             )
         shape = (1, channels) + (1,) * (data.ndim - 2)
-        scale = (running_var.to(x.dtype) + eps).rsqrt()
+        scale = (running_var.to(input.dtype) + eps).rsqrt()
         if weight is not None:
             scale = scale * weight
-        shift = -(running_mean.to(x.dtype) * scale)
+        shift = -(running_mean.to(input.dtype) * scale)
         if bias is not None:
             shift = shift + bias
-        return x * scale.reshape(shape) + shift.reshape(shape)
+        return input * scale.reshape(shape) + shift.reshape(shape)
     count = math.prod(data.shape) // channels if channels else 0
     if count == 1:
         raise ValueError(
@@ -114,11 +114,11 @@ def batch_norm(
             version.bump(old)
     if mode.enabled:
         wants = [t is not None and t._requires_grad for t in (weight, bias)]
-        if x._requires_grad or any(wants):
+        if input._requires_grad or any(wants):
             edges = (
-                edge_of(x),
+                edge_of(input),
                 None if weight is None else edge_of(weight),
                 None if bias is None else edge_of(bias),
             )
-            return make(y, NativeBatchNormBackward0(edges, (x, weight, mean, var, eps)))
+            return make(y, NativeBatchNormBackward0(edges, (input, weight, mean, var, eps)))
     return make(y)

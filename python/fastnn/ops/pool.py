@@ -88,7 +88,7 @@ def max_unpool(g: Tensor, indices: Any, shape: tuple[int, ...]) -> Tensor:
 
 
 def max_pool2d(
-    x: Tensor,
+    input: Tensor,
     kernel_size: IntOrPair,
     stride: IntOrPair | tuple[()] | None = None,
     padding: IntOrPair = 0,
@@ -99,7 +99,7 @@ def max_pool2d(
     """The maximum of each window.
 
     Args:
-        x: (N, C, H, W), or (C, H, W) for one image.
+        input: (N, C, H, W), or (C, H, W) for one image.
         kernel_size, stride, padding, dilation: an int or (height, width); the stride is the kernel by default.
         ceil_mode: windows may reach over the end.
         return_indices: also return each maximum's flat position (int64) in its input plane.
@@ -111,20 +111,20 @@ def max_pool2d(
     >>> fastnn.nn.functional.max_pool2d(fastnn.arange(4.).view(1, 1, 2, 2), 2)
     tensor([[[[3.]]]])
     """
-    if x._data.ndim == 3:
+    if input._data.ndim == 3:
         out = max_pool2d(
-            x.unsqueeze(0), kernel_size, stride, padding, dilation, ceil_mode, return_indices
+            input.unsqueeze(0), kernel_size, stride, padding, dilation, ceil_mode, return_indices
         )
         return (out[0].squeeze(0), out[1].squeeze(0)) if return_indices else out.squeeze(0)
-    data = _image(x, "max_pool2d")
+    data = _image(input, "max_pool2d")
     kernel = pair(kernel_size, "kernel_size", "max_pool2d", 1)
     step = kernel if stride is None or stride == () else pair(stride, "stride", "max_pool2d", 1)
     pad = pair(padding, "padding", "max_pool2d")
     spread = pair(dilation, "dilation", "max_pool2d", 1)
     _check_window("max_pool2d", data.shape[2:], kernel, step, pad, spread, ceil_mode)
     y, indices = by_type[type(data)].max_pool2d(data, kernel, step, pad, spread, ceil_mode)
-    if x._requires_grad and mode.enabled:
-        result = make(y, MaxPool2DBackward0((edge_of(x),), (indices, data.shape)))
+    if input._requires_grad and mode.enabled:
+        result = make(y, MaxPool2DBackward0((edge_of(input),), (indices, data.shape)))
     else:
         result = make(y)
     return (result, make(indices.astype(np.int64))) if return_indices else result
@@ -168,7 +168,7 @@ def _avg_pool2d(x: Tensor, window: tuple[Any, ...]) -> Tensor:
 
 
 def avg_pool2d(
-    x: Tensor,
+    input: Tensor,
     kernel_size: IntOrPair,
     stride: IntOrPair | tuple[()] | None = None,
     padding: IntOrPair = 0,
@@ -179,7 +179,7 @@ def avg_pool2d(
     """The mean of each window.
 
     Args:
-        x: (N, C, H, W), or (C, H, W) for one image.
+        input: (N, C, H, W), or (C, H, W) for one image.
         kernel_size, stride, padding: an int or (height, width); the stride is the kernel by default.
         ceil_mode: windows may reach over the end.
         count_include_pad: padding counts in the divisor.
@@ -188,9 +188,9 @@ def avg_pool2d(
     Raises:
         RuntimeError: shapes that do not fit, or a divisor of 0.
     """
-    if x._data.ndim == 3:
+    if input._data.ndim == 3:
         return avg_pool2d(
-            x.unsqueeze(0),
+            input.unsqueeze(0),
             kernel_size,
             stride,
             padding,
@@ -198,14 +198,14 @@ def avg_pool2d(
             count_include_pad,
             divisor_override,
         ).squeeze(0)
-    data = _image(x, "avg_pool2d")
+    data = _image(input, "avg_pool2d")
     kernel = pair(kernel_size, "kernel_size", "avg_pool2d", 1)
     step = kernel if stride is None or stride == () else pair(stride, "stride", "avg_pool2d", 1)
     pad = pair(padding, "padding", "avg_pool2d")
     if divisor_override == 0:
         raise RuntimeError("avg_pool2d: divisor must be not zero")
     _check_window("avg_pool2d", data.shape[2:], kernel, step, pad, (1, 1), ceil_mode)
-    return _avg_pool2d(x, (kernel, step, pad, ceil_mode, count_include_pad, divisor_override))
+    return _avg_pool2d(input, (kernel, step, pad, ceil_mode, count_include_pad, divisor_override))
 
 
 class AdaptiveAvgPool2DBackward0(Node):
@@ -234,17 +234,17 @@ class AdaptiveUnpoolBackward0(Node):
         return (adaptive_avg_pool2d(gg, self.saved[0]),)
 
 
-def adaptive_avg_pool2d(x: Tensor, output_size: Any) -> Tensor:
+def adaptive_avg_pool2d(input: Tensor, output_size: Any) -> Tensor:
     """Means of windows chosen such that the result has ``output_size``: an int or (height, width), None keeps."""
-    if x._data.ndim == 3:
-        return adaptive_avg_pool2d(x.unsqueeze(0), output_size).squeeze(0)
-    data = _image(x, "adaptive_avg_pool2d")
+    if input._data.ndim == 3:
+        return adaptive_avg_pool2d(input.unsqueeze(0), output_size).squeeze(0)
+    data = _image(input, "adaptive_avg_pool2d")
     given = (output_size, output_size) if isinstance(output_size, int) else tuple(output_size)
     sizes = tuple(data.shape[2 + i] if n is None else n for i, n in enumerate(given))
     size = pair(sizes, "output_size", "adaptive_avg_pool2d")
     if 0 in data.shape[2:]:
         raise RuntimeError(f"adaptive_avg_pool2d: empty image, got {tuple(data.shape)}")
     out = by_type[type(data)].adaptive_avg_pool2d(data, size)
-    if x._requires_grad and mode.enabled:
-        return make(out, AdaptiveAvgPool2DBackward0((edge_of(x),), (data.shape,)))
+    if input._requires_grad and mode.enabled:
+        return make(out, AdaptiveAvgPool2DBackward0((edge_of(input),), (data.shape,)))
     return make(out)

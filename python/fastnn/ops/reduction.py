@@ -69,7 +69,7 @@ class SumBackward0(Node):
 
 
 def sum(
-    x: Tensor, dim: Dim = None, keepdim: bool = False, dtype: _dtype.dtype | None = None
+    input: Tensor, dim: Dim = None, keepdim: bool = False, dtype: _dtype.dtype | None = None
 ) -> Tensor:
     """The sum over ``dim`` (None: all). Integers and bools are summed in int64.
 
@@ -78,14 +78,14 @@ def sum(
     tensor([4., 6.])
     """
     if dtype is not None:
-        x = cast(x, dtype.numpy)
-    elif x._data.dtype.kind in "iub":
-        x = cast(x, np.dtype(np.int64))
-    data = x._data
+        input = cast(input, dtype.numpy)
+    elif input._data.dtype.kind in "iub":
+        input = cast(input, np.dtype(np.int64))
+    data = input._data
     axes = None if dim is None else normalize_dims(dim, data.ndim)
     out = by_type[type(data)].sum(data, axes, keepdim)
-    if x._requires_grad and mode.enabled:
-        return make(out, SumBackward0((edge_of(x),), (data.shape, axes, keepdim)))
+    if input._requires_grad and mode.enabled:
+        return make(out, SumBackward0((edge_of(input),), (data.shape, axes, keepdim)))
     return make(out)
 
 
@@ -100,7 +100,7 @@ class MeanBackward0(Node):
 
 
 def mean(
-    x: Tensor, dim: Dim = None, keepdim: bool = False, dtype: _dtype.dtype | None = None
+    input: Tensor, dim: Dim = None, keepdim: bool = False, dtype: _dtype.dtype | None = None
 ) -> Tensor:
     """The mean over ``dim`` (None: all).
 
@@ -108,11 +108,11 @@ def mean(
         RuntimeError: an integer tensor and no floating ``dtype``.
     """
     if dtype is not None:
-        x = cast(x, dtype.numpy)
-    data = x._data
+        input = cast(input, dtype.numpy)
+    data = input._data
     if data.dtype.kind in "iub":
         raise RuntimeError(
-            f"mean: expects a floating tensor, got {x.dtype}; pass dtype= or cast first"
+            f"mean: expects a floating tensor, got {input.dtype}; pass dtype= or cast first"
         )
     axes = None if dim is None else normalize_dims(dim, data.ndim)
     count = math.prod(data.shape if axes is None else (data.shape[a] for a in axes))
@@ -121,8 +121,10 @@ def mean(
             out = np.full_like(np.sum(data, axis=axes, keepdims=keepdim), np.nan)
     else:
         out = by_type[type(data)].mean(data, axes, keepdim)
-    if x._requires_grad and mode.enabled:
-        return make(out, MeanBackward0((edge_of(x),), (data.shape, axes, keepdim, count or np.nan)))
+    if input._requires_grad and mode.enabled:
+        return make(
+            out, MeanBackward0((edge_of(input),), (data.shape, axes, keepdim, count or np.nan))
+        )
     return make(out)
 
 
@@ -159,14 +161,14 @@ def _extremum(x: Tensor, dim: Dim, keepdim: bool, name: str) -> Tensor:
     return make(out)
 
 
-def amax(x: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
+def amax(input: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
     """The largest value over ``dim``; equal maxima share the gradient."""
-    return _extremum(x, dim, keepdim, "amax")
+    return _extremum(input, dim, keepdim, "amax")
 
 
-def amin(x: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
+def amin(input: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
     """The smallest value over ``dim``; equal minima share the gradient."""
-    return _extremum(x, dim, keepdim, "amin")
+    return _extremum(input, dim, keepdim, "amin")
 
 
 class ValuesIndices(NamedTuple):
@@ -221,7 +223,7 @@ def _extremum_with_index(x: Tensor, dim: int, keepdim: bool, which: str) -> Valu
     return ValuesIndices(make(values), make(indices))
 
 
-def max(x: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
+def max(input: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
     """The largest value (``dim`` None), values and indices over ``dim``, or ``maximum`` with a tensor.
 
     >>> import fastnn
@@ -232,17 +234,17 @@ def max(x: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
     if isinstance(dim, Tensor):
         from .elementwise import maximum
 
-        return maximum(x, dim)
-    return amax(x) if dim is None else _extremum_with_index(x, dim, keepdim, "max")
+        return maximum(input, dim)
+    return amax(input) if dim is None else _extremum_with_index(input, dim, keepdim, "max")
 
 
-def min(x: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
+def min(input: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
     """The smallest value (``dim`` None), values and indices over ``dim``, or ``minimum`` with a tensor."""
     if isinstance(dim, Tensor):
         from .elementwise import minimum
 
-        return minimum(x, dim)
-    return amin(x) if dim is None else _extremum_with_index(x, dim, keepdim, "min")
+        return minimum(input, dim)
+    return amin(input) if dim is None else _extremum_with_index(input, dim, keepdim, "min")
 
 
 def _arg(x: Tensor, dim: int | None, keepdim: bool, name: str) -> Tensor:
@@ -258,14 +260,14 @@ def _arg(x: Tensor, dim: int | None, keepdim: bool, name: str) -> Tensor:
     return make(np.asarray(out, np.int64))
 
 
-def argmax(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
+def argmax(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
     """The index of the largest value (the first of equals) over ``dim``, or in the flattened tensor."""
-    return _arg(x, dim, keepdim, "argmax")
+    return _arg(input, dim, keepdim, "argmax")
 
 
-def argmin(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
+def argmin(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
     """The index of the smallest value (the first of equals) over ``dim``, or in the flattened tensor."""
-    return _arg(x, dim, keepdim, "argmin")
+    return _arg(input, dim, keepdim, "argmin")
 
 
 class ProdBackward0(Node):
@@ -285,20 +287,20 @@ class ProdBackward0(Node):
         return (_expanded(g, data.shape, axes, keepdim) * others,)
 
 
-def prod(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
+def prod(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
     """The product over ``dim`` (None: all)."""
-    if x._data.dtype.kind in "iub":
-        x = cast(x, np.dtype(np.int64))
-    data = x._data
+    if input._data.dtype.kind in "iub":
+        input = cast(input, np.dtype(np.int64))
+    data = input._data
     axes = normalize_dims(dim, data.ndim)
     out = np.prod(data, axis=axes, keepdims=keepdim)
-    if x._requires_grad and mode.enabled:
-        return make(out, ProdBackward0((edge_of(x),), (x, axes, keepdim)))
+    if input._requires_grad and mode.enabled:
+        return make(out, ProdBackward0((edge_of(input),), (input, axes, keepdim)))
     return make(out)
 
 
 def var(
-    x: Tensor,
+    input: Tensor,
     dim: Dim = None,
     unbiased: bool | None = None,
     keepdim: bool = False,
@@ -307,9 +309,9 @@ def var(
     """The variance over ``dim``: squared deviations over (count - correction); the default correction is 1."""
     if correction is None:
         correction = 1 if unbiased is None or unbiased else 0
-    centred = x - mean(x, dim, keepdim=True)
-    axes = normalize_dims(dim, x._data.ndim)
-    shape = x._data.shape
+    centred = input - mean(input, dim, keepdim=True)
+    axes = normalize_dims(dim, input._data.ndim)
+    shape = input._data.shape
     count = math.prod(shape if axes is None else (shape[a] for a in axes))
     total = sum(centred * centred, dim, keepdim)
     left = count - correction
@@ -317,40 +319,40 @@ def var(
 
 
 def std(
-    x: Tensor,
+    input: Tensor,
     dim: Dim = None,
     unbiased: bool | None = None,
     keepdim: bool = False,
     correction: int | None = None,
 ) -> Tensor:
     """The standard deviation: the square root of ``var``."""
-    return var(x, dim, unbiased, keepdim, correction).sqrt()
+    return var(input, dim, unbiased, keepdim, correction).sqrt()
 
 
-def norm(x: Tensor, p: float | str = 2, dim: Dim = None, keepdim: bool = False) -> Tensor:
+def norm(input: Tensor, p: float | str = 2, dim: Dim = None, keepdim: bool = False) -> Tensor:
     """The vector norm of order ``p`` over ``dim``: 2 (or "fro"), 1, inf, -inf, 0 or any other order."""
     if p == "fro":
         p = 2
     if isinstance(p, str):
         raise ValueError(f'norm: order must be a number or "fro", got {p!r}')
     if p == 2:
-        return sum(x * x, dim, keepdim).sqrt()
+        return sum(input * input, dim, keepdim).sqrt()
     if p == 1:
-        return sum(x.abs(), dim, keepdim)
+        return sum(input.abs(), dim, keepdim)
     if p == math.inf:
-        return amax(x.abs(), dim, keepdim)
+        return amax(input.abs(), dim, keepdim)
     if p == -math.inf:
-        return amin(x.abs(), dim, keepdim)
+        return amin(input.abs(), dim, keepdim)
     if p == 0:
-        return sum(cast(x != 0, x._data.dtype), dim, keepdim)
-    return sum(x.abs() ** p, dim, keepdim) ** (1.0 / p)
+        return sum(cast(input != 0, input._data.dtype), dim, keepdim)
+    return sum(input.abs() ** p, dim, keepdim) ** (1.0 / p)
 
 
-def any(x: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
+def any(input: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
     """True where any element over ``dim`` is nonzero."""
-    return make(np.any(x._data, axis=normalize_dims(dim, x._data.ndim), keepdims=keepdim))
+    return make(np.any(input._data, axis=normalize_dims(dim, input._data.ndim), keepdims=keepdim))
 
 
-def all(x: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
+def all(input: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
     """True where all elements over ``dim`` are nonzero."""
-    return make(np.all(x._data, axis=normalize_dims(dim, x._data.ndim), keepdims=keepdim))
+    return make(np.all(input._data, axis=normalize_dims(dim, input._data.ndim), keepdims=keepdim))

@@ -34,8 +34,8 @@ class WhereBackward0(Node):
         return unbroadcast(where(c, g, 0), a), unbroadcast(where(c, 0, g), b)
 
 
-def where(condition: Tensor, a: Any, b: Any) -> Tensor:
-    """``a`` where ``condition`` (bool) holds, else ``b``; all three broadcast.
+def where(condition: Tensor, input: Any, other: Any) -> Tensor:
+    """``input`` where ``condition`` (bool) holds, else ``other``; all three broadcast.
 
     Raises:
         RuntimeError: the condition is not bool, or the shapes do not broadcast.
@@ -43,21 +43,21 @@ def where(condition: Tensor, a: Any, b: Any) -> Tensor:
     c = condition._data
     if c.dtype != np.bool_:
         raise RuntimeError(f"where: expects a bool condition, got {condition.dtype}")
-    a, b = promote(a, b)
+    input, other = promote(input, other)
     try:
-        out = np.where(c, a._data, b._data)
+        out = np.where(c, input._data, other._data)
     except ValueError:
-        raise broadcast_error("where", c, a._data, b._data) from None
-    if mode.enabled and (a._requires_grad or b._requires_grad):
-        saved = (c, a._data.shape, b._data.shape)
-        return make(out, WhereBackward0((edge_of(a), edge_of(b)), saved))
+        raise broadcast_error("where", c, input._data, other._data) from None
+    if mode.enabled and (input._requires_grad or other._requires_grad):
+        saved = (c, input._data.shape, other._data.shape)
+        return make(out, WhereBackward0((edge_of(input), edge_of(other)), saved))
     return make(out)
 
 
-def masked_fill(x: Tensor, mask: Tensor, value: Scalar | Tensor) -> Tensor:
-    """``x`` with ``value`` where ``mask`` (bool, broadcast to x) holds; the dtype stays x's."""
-    v = value if isinstance(value, Tensor) else make(np.asarray(value, x._data.dtype))
-    return where(mask, cast(v, x._data.dtype), x)
+def masked_fill(input: Tensor, mask: Tensor, value: Scalar | Tensor) -> Tensor:
+    """``input`` with ``value`` where ``mask`` (bool, broadcast to x) holds; the dtype stays input's."""
+    v = value if isinstance(value, Tensor) else make(np.asarray(value, input._data.dtype))
+    return where(mask, cast(v, input._data.dtype), input)
 
 
 class ClampBackward0(Node):
@@ -70,8 +70,8 @@ class ClampBackward0(Node):
         return (g * cast(make(self.saved[0]), g._data.dtype),)
 
 
-def clamp(x: Tensor, min: Any = None, max: Any = None) -> Tensor:
-    """``x`` limited to [min, max]; a bound may be a number, a tensor or None.
+def clamp(input: Tensor, min: Any = None, max: Any = None) -> Tensor:
+    """``input`` limited to [min, max]; a bound may be a number, a tensor or None.
 
     Raises:
         RuntimeError: both bounds are None.
@@ -81,23 +81,23 @@ def clamp(x: Tensor, min: Any = None, max: Any = None) -> Tensor:
     if isinstance(min, Tensor) or isinstance(max, Tensor):
         from .elementwise import maximum, minimum
 
-        x = x if min is None else maximum(x, min)
-        return x if max is None else minimum(x, max)
-    data = x._data
+        input = input if min is None else maximum(input, min)
+        return input if max is None else minimum(input, max)
+    data = input._data
     for bound in (min, max):
         if bound is not None:
-            x, _ = promote(x, bound)
-    data = x._data
+            input, _ = promote(input, bound)
+    data = input._data
     out = np.clip(
         data,
         None if min is None else data.dtype.type(min),
         None if max is None else data.dtype.type(max),
     )
-    if x._requires_grad and mode.enabled:
+    if input._requires_grad and mode.enabled:
         inside = np.ones(data.shape, np.bool_)
         if min is not None:
             inside &= data >= min
         if max is not None:
             inside &= data <= max
-        return make(out, ClampBackward0((edge_of(x),), (inside,)))
+        return make(out, ClampBackward0((edge_of(input),), (inside,)))
     return make(out)

@@ -45,13 +45,13 @@ class ViewBackward0(Node):
     backward_graph = backward
 
 
-def reshape(x: Tensor, *shape: Any) -> Tensor:
-    """``x`` in another shape, as a view where its strides allow it; one size may be -1.
+def reshape(input: Tensor, *shape: Any) -> Tensor:
+    """``input`` in another shape, as a view where its strides allow it; one size may be -1.
 
     Raises:
         RuntimeError: the number of elements differs.
     """
-    data = x._data
+    data = input._data
     sizes = _numbers(shape)
     try:
         array = data.reshape(sizes)
@@ -60,44 +60,44 @@ def reshape(x: Tensor, *shape: Any) -> Tensor:
             f"reshape: shape {sizes} is invalid for input of size {data.size}, shape {tuple(data.shape)}"
         ) from None
     if array.base is not None and storage_root(array) is storage_root(data):
-        return _view(x, array, ViewBackward0, data.shape)
-    if x._requires_grad and mode.enabled:
-        return make(array, ViewBackward0((edge_of(x),), (data.shape,)))
+        return _view(input, array, ViewBackward0, data.shape)
+    if input._requires_grad and mode.enabled:
+        return make(array, ViewBackward0((edge_of(input),), (data.shape,)))
     return make(array)
 
 
-def view(x: Tensor, *shape: Any) -> Tensor:
-    """``x`` in another shape, always as a view of the same memory.
+def view(input: Tensor, *shape: Any) -> Tensor:
+    """``input`` in another shape, always as a view of the same memory.
 
     Raises:
         RuntimeError: the number of elements differs, or the strides make a view impossible (use ``reshape``).
     """
-    out = reshape(x, *shape)
-    if x._data.size and storage_root(out._data) is not storage_root(x._data):
+    out = reshape(input, *shape)
+    if input._data.size and storage_root(out._data) is not storage_root(input._data):
         raise RuntimeError(
-            f"view: size {_numbers(shape)} is not compatible with input tensor's size {tuple(x.shape)} and stride "
-            f"{x.stride()}; use .reshape(...) instead"
+            f"view: size {_numbers(shape)} is not compatible with input tensor's size {tuple(input.shape)} and stride "
+            f"{input.stride()}; use .reshape(...) instead"
         )
     return out
 
 
-def flatten(x: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
-    """``x`` with the dims from ``start_dim`` to ``end_dim`` made one.
+def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
+    """``input`` with the dims from ``start_dim`` to ``end_dim`` made one.
 
     >>> import fastnn
     >>> fastnn.zeros(2, 3, 4).flatten(1).shape
     fastnn.Size([2, 12])
     """
-    shape = x._data.shape
+    shape = input._data.shape
     start, end = normalize_dim(start_dim, len(shape)), normalize_dim(end_dim, len(shape))
     if start > end:
         raise RuntimeError(f"flatten: start_dim {start_dim} comes after end_dim {end_dim}")
     if start == end and shape:
-        return x
+        return input
     middle = 1
     for n in shape[start : end + 1]:
         middle *= n
-    return reshape(x, (*shape[:start], middle, *shape[end + 1 :]))
+    return reshape(input, (*shape[:start], middle, *shape[end + 1 :]))
 
 
 class PermuteBackward0(Node):
@@ -110,58 +110,58 @@ class PermuteBackward0(Node):
         return (permute(g, self.saved[0]),)
 
 
-def permute(x: Tensor, *dims: Any) -> Tensor:
-    """A view of ``x`` with its dims in another order.
+def permute(input: Tensor, *dims: Any) -> Tensor:
+    """A view of ``input`` with its dims in another order.
 
     Raises:
         RuntimeError: ``dims`` is not an order of all dims.
     """
     axes = _numbers(dims)
-    ndim = x._data.ndim
+    ndim = input._data.ndim
     if len(axes) != ndim:
         raise RuntimeError(f"permute: got {len(axes)} dims {axes} for a tensor of {ndim}")
     axes = tuple(normalize_dim(a, ndim) for a in axes)
     if len(set(axes)) != ndim:
         raise RuntimeError(f"permute: repeated dim in {axes}")
     inverse = tuple(sorted(range(ndim), key=axes.__getitem__))
-    return _view(x, x._data.transpose(axes), PermuteBackward0, inverse)
+    return _view(input, input._data.transpose(axes), PermuteBackward0, inverse)
 
 
-def transpose(x: Tensor, dim0: int, dim1: int) -> Tensor:
-    """A view of ``x`` with two dims exchanged."""
-    ndim = x._data.ndim
+def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
+    """A view of ``input`` with two dims exchanged."""
+    ndim = input._data.ndim
     a, b = normalize_dim(dim0, ndim), normalize_dim(dim1, ndim)
     axes = list(range(ndim))
     if ndim:
         axes[a], axes[b] = b, a
     order = tuple(axes)
-    return _view(x, x._data.transpose(order), PermuteBackward0, order)
+    return _view(input, input._data.transpose(order), PermuteBackward0, order)
 
 
-def t(x: Tensor) -> Tensor:
+def t(input: Tensor) -> Tensor:
     """The transpose of a matrix (a vector is itself).
 
     Raises:
         RuntimeError: more than two dims.
     """
-    if x._data.ndim > 2:
+    if input._data.ndim > 2:
         raise RuntimeError(
-            f"t() expects a tensor with <= 2 dimensions, but self is {x._data.ndim}D"
+            f"t() expects a tensor with <= 2 dimensions, but self is {input._data.ndim}D"
         )
-    return transpose(x, 0, 1) if x._data.ndim == 2 else x
+    return transpose(input, 0, 1) if input._data.ndim == 2 else input
 
 
-def movedim(x: Tensor, source: int, destination: int) -> Tensor:
-    """A view of ``x`` with dim ``source`` at position ``destination``."""
-    ndim = x._data.ndim
+def movedim(input: Tensor, source: int, destination: int) -> Tensor:
+    """A view of ``input`` with dim ``source`` at position ``destination``."""
+    ndim = input._data.ndim
     axes = list(range(ndim))
     axes.insert(normalize_dim(destination, ndim), axes.pop(normalize_dim(source, ndim)))
-    return permute(x, axes)
+    return permute(input, axes)
 
 
-def squeeze(x: Tensor, dim: int | tuple[int, ...] | None = None) -> Tensor:
-    """A view of ``x`` without its dims of size 1 (those of ``dim`` alone, where given)."""
-    shape = x._data.shape
+def squeeze(input: Tensor, dim: int | tuple[int, ...] | None = None) -> Tensor:
+    """A view of ``input`` without its dims of size 1 (those of ``dim`` alone, where given)."""
+    shape = input._data.shape
     if dim is None:
         axes = tuple(i for i, n in enumerate(shape) if n == 1)
     else:
@@ -170,14 +170,14 @@ def squeeze(x: Tensor, dim: int | tuple[int, ...] | None = None) -> Tensor:
             a for a in (normalize_dim(d, len(shape)) for d in given) if shape and shape[a] == 1
         )
     kept = tuple(n for i, n in enumerate(shape) if i not in axes)
-    return _view(x, x._data.reshape(kept), ViewBackward0, shape)
+    return _view(input, input._data.reshape(kept), ViewBackward0, shape)
 
 
-def unsqueeze(x: Tensor, dim: int) -> Tensor:
-    """A view of ``x`` with a new dim of size 1 at position ``dim``."""
-    shape = x._data.shape
+def unsqueeze(input: Tensor, dim: int) -> Tensor:
+    """A view of ``input`` with a new dim of size 1 at position ``dim``."""
+    shape = input._data.shape
     axis = normalize_dim(dim, len(shape) + 1)
-    return _view(x, x._data.reshape(*shape[:axis], 1, *shape[axis:]), ViewBackward0, shape)
+    return _view(input, input._data.reshape(*shape[:axis], 1, *shape[axis:]), ViewBackward0, shape)
 
 
 class ExpandBackward0(Node):
@@ -191,23 +191,23 @@ class ExpandBackward0(Node):
     backward_graph = backward
 
 
-def expand(x: Tensor, *sizes: Any) -> Tensor:
-    """A read-only view of ``x`` with dims of size 1 repeated; -1 keeps a size.
+def expand(input: Tensor, *sizes: Any) -> Tensor:
+    """A read-only view of ``input`` with dims of size 1 repeated; -1 keeps a size.
 
     Raises:
         RuntimeError: a dim of another size than 1 would have to change.
     """
-    shape = x._data.shape
+    shape = input._data.shape
     wanted = _numbers(sizes)
     lead = len(wanted) - len(shape)
     full = tuple(shape[i - lead] if n == -1 and i >= lead else n for i, n in enumerate(wanted))
     try:
-        array = np.broadcast_to(x._data, full)
+        array = np.broadcast_to(input._data, full)
     except ValueError:
         raise RuntimeError(
             f"expand: the expanded size {wanted} must match the existing size {tuple(shape)} at non-singleton dims"
         ) from None
-    return _view(x, array, ExpandBackward0, shape)
+    return _view(input, array, ExpandBackward0, shape)
 
 
 class CloneBackward0(Node):
@@ -219,11 +219,11 @@ class CloneBackward0(Node):
     backward_graph = backward
 
 
-def clone(x: Tensor, order: str = "K") -> Tensor:
-    """A copy of ``x`` in memory of its own; ``order`` is NumPy's ("K" keeps the layout, "C" is row-major)."""
-    out = x._data.copy(order)
-    if x._requires_grad and mode.enabled:
-        return make(out, CloneBackward0((edge_of(x),)))
+def clone(input: Tensor, order: str = "K") -> Tensor:
+    """A copy of ``input`` in memory of its own; ``order`` is NumPy's ("K" keeps the layout, "C" is row-major)."""
+    out = input._data.copy(order)
+    if input._requires_grad and mode.enabled:
+        return make(out, CloneBackward0((edge_of(input),)))
     return make(out)
 
 
@@ -334,14 +334,14 @@ def _parts(x: Tensor, indices: list[tuple[Any, ...]]) -> tuple[Tensor, ...]:
     return outs
 
 
-def split(x: Tensor, split_size: int | Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
-    """Views of ``x`` along ``dim``: of ``split_size`` each (the last may be smaller), or of the sizes listed.
+def split(input: Tensor, split_size: int | Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
+    """Views of ``input`` along ``dim``: of ``split_size`` each (the last may be smaller), or of the sizes listed.
 
     Raises:
         RuntimeError: sizes that do not sum to the dim's size, or a negative size.
     """
-    axis = normalize_dim(dim, x._data.ndim)
-    n = x._data.shape[axis]
+    axis = normalize_dim(dim, input._data.ndim)
+    n = input._data.shape[axis]
     if isinstance(split_size, int):
         if split_size < 0 or (split_size == 0 and n):
             raise RuntimeError(f"split: split_size must be positive, got {split_size}")
@@ -352,28 +352,28 @@ def split(x: Tensor, split_size: int | Sequence[int], dim: int = 0) -> tuple[Ten
             raise RuntimeError(f"split: sizes {sizes} must sum to {n}, the size of dim {dim}")
     lead = (slice(None),) * axis
     bounds = np.cumsum([0, *sizes]).tolist()
-    return _parts(x, [(*lead, slice(a, b)) for a, b in pairwise(bounds)])
+    return _parts(input, [(*lead, slice(a, b)) for a, b in pairwise(bounds)])
 
 
-def chunk(x: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
-    """Views of ``x``: at most ``chunks`` parts of equal size along ``dim`` (the last may be smaller).
+def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
+    """Views of ``input``: at most ``chunks`` parts of equal size along ``dim`` (the last may be smaller).
 
     Raises:
         RuntimeError: ``chunks`` is not positive.
     """
     if chunks < 1:
         raise RuntimeError(f"chunk expects `chunks` to be greater than 0, got: {chunks}")
-    n = x._data.shape[normalize_dim(dim, x._data.ndim)]
-    return split(x, max(-(-n // chunks), 1), dim)
+    n = input._data.shape[normalize_dim(dim, input._data.ndim)]
+    return split(input, max(-(-n // chunks), 1), dim)
 
 
-def unbind(x: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
-    """A view of each slice of ``x`` along ``dim``, without that dim."""
-    if x._data.ndim == 0:
+def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
+    """A view of each slice of ``input`` along ``dim``, without that dim."""
+    if input._data.ndim == 0:
         raise RuntimeError("unbind: a zero-dimensional tensor has no dim to remove")
-    axis = normalize_dim(dim, x._data.ndim)
+    axis = normalize_dim(dim, input._data.ndim)
     lead = (slice(None),) * axis
-    return _parts(x, [(*lead, i) for i in range(x._data.shape[axis])])
+    return _parts(input, [(*lead, i) for i in range(input._data.shape[axis])])
 
 
 def broadcast_tensors(*tensors: Tensor) -> tuple[Tensor, ...]:

@@ -32,7 +32,7 @@ class SoftmaxBackward0(Node):
         return (gy - y * gy.sum(axis, keepdim=True),)
 
 
-def softmax(x: Tensor, dim: int, dtype: Any = None) -> Tensor:
+def softmax(input: Tensor, dim: int, dtype: Any = None) -> Tensor:
     """exp(x) / sum(exp(x)) along ``dim``, without overflow.
 
     >>> import fastnn
@@ -40,14 +40,14 @@ def softmax(x: Tensor, dim: int, dtype: Any = None) -> Tensor:
     tensor([[0.2500, 0.2500, 0.2500, 0.2500]])
     """
     if dtype is not None:
-        x = cast(x, dtype.numpy)
-    data = _floating(x, "softmax")._data
+        input = cast(input, dtype.numpy)
+    data = _floating(input, "softmax")._data
     axis = normalize_dim(dim, data.ndim)
     if data.ndim == 0:
-        return softmax(x.reshape(1), 0).reshape(())
+        return softmax(input.reshape(1), 0).reshape(())
     y = by_type[type(data)].softmax(data, axis)
-    if x._requires_grad and mode.enabled:
-        return make(y, SoftmaxBackward0((edge_of(x),), (y, axis)))
+    if input._requires_grad and mode.enabled:
+        return make(y, SoftmaxBackward0((edge_of(input),), (y, axis)))
     return make(y)
 
 
@@ -63,17 +63,17 @@ class LogSoftmaxBackward0(Node):
         return (g - self.output(array).exp() * g.sum(axis, keepdim=True),)
 
 
-def log_softmax(x: Tensor, dim: int, dtype: Any = None) -> Tensor:
+def log_softmax(input: Tensor, dim: int, dtype: Any = None) -> Tensor:
     """log(softmax(x)) along ``dim``, accurate where softmax underflows."""
     if dtype is not None:
-        x = cast(x, dtype.numpy)
-    data = _floating(x, "log_softmax")._data
+        input = cast(input, dtype.numpy)
+    data = _floating(input, "log_softmax")._data
     axis = normalize_dim(dim, data.ndim)
     if data.ndim == 0:
-        return log_softmax(x.reshape(1), 0).reshape(())
+        return log_softmax(input.reshape(1), 0).reshape(())
     y = by_type[type(data)].log_softmax(data, axis)
-    if x._requires_grad and mode.enabled:
-        return make(y, LogSoftmaxBackward0((edge_of(x),), (y, axis)))
+    if input._requires_grad and mode.enabled:
+        return make(y, LogSoftmaxBackward0((edge_of(input),), (y, axis)))
     return make(y)
 
 
@@ -147,7 +147,7 @@ class CrossEntropyBackward0(Node):
 
 
 def cross_entropy(
-    x: Tensor,
+    input: Tensor,
     target: Tensor,
     weight: Tensor | None = None,
     ignore_index: int = -100,
@@ -157,8 +157,8 @@ def cross_entropy(
     """Cross-entropy between logits and targets: log_softmax and nll_loss in one kernel.
 
     Args:
-        x: logits (N, C), (C,) or (N, C, d1, ...).
-        target: class indices (int64) of shape (N, d1, ...), or probabilities of x's shape.
+        input: logits (N, C), (C,) or (N, C, d1, ...).
+        target: class indices (int64) of shape (N, d1, ...), or probabilities of input's shape.
         weight: (C,), a factor for each class.
         ignore_index: targets that count nothing.
         reduction: "mean" (over the targets' weights), "sum" or "none".
@@ -177,11 +177,11 @@ def cross_entropy(
         raise ValueError(
             f"cross_entropy: label_smoothing must be between 0.0 and 1.0, got {label_smoothing}"
         )
-    _floating(x, "cross_entropy")
-    if target._data.dtype.kind not in "iub" and target._data.shape == x._data.shape:
-        return _soft_cross_entropy(x, target, weight, reduction, label_smoothing)
-    _check_target("cross_entropy", x, target, weight)
-    rows = _classes_last(x)
+    _floating(input, "cross_entropy")
+    if target._data.dtype.kind not in "iub" and target._data.shape == input._data.shape:
+        return _soft_cross_entropy(input, target, weight, reduction, label_smoothing)
+    _check_target("cross_entropy", input, target, weight)
+    rows = _classes_last(input)
     data = rows._data
     t = np.ascontiguousarray(target._data.reshape(-1), np.int64)
     w = None if weight is None else weight._data
@@ -233,19 +233,19 @@ def check_reduction(reduction: str) -> None:
 
 
 def nll_loss(
-    logp: Tensor,
+    input: Tensor,
     target: Tensor,
     weight: Tensor | None = None,
     ignore_index: int = -100,
     reduction: str = "mean",
 ) -> Tensor:
-    """Negative log-likelihood: -weight[t] * logp[n, t], for log-probabilities ``logp``.
+    """Negative log-likelihood: -weight[t] * logp[n, t], for log-probabilities ``input``.
 
     Args, Raises: as ``cross_entropy``.
     """
     check_reduction(reduction)
-    _check_target("nll_loss", logp, target, weight)
-    rows = _classes_last(logp)
+    _check_target("nll_loss", input, target, weight)
+    rows = _classes_last(input)
     t = target._data.reshape(-1).astype(np.int64)
     classes = rows._data.shape[1]
     kept = t != ignore_index

@@ -1,0 +1,43 @@
+"""Fixtures for all tests: who computes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+import fastnn
+from fastnn import backends
+
+
+def _computers() -> list[str]:
+    """Every way to compute on this machine: "numpy", and "cpu-<ISA>" for each level that it has."""
+    found = ["numpy"]
+    if "cpu" in backends.available():
+        from fastnn import _cpu
+
+        found += [f"cpu-{level}" for level in _cpu.isa_levels()]
+    return found
+
+
+@pytest.fixture(params=_computers())
+def computer(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Runs the test on the NumPy backend, then on the kernels at each ISA level."""
+    name, _, level = request.param.partition("-")
+    with backends.use_backend(name):
+        if not level:
+            yield request.param
+            return
+        from fastnn import _cpu
+
+        previous = _cpu.isa()
+        _cpu.set_isa(level)
+        try:
+            yield request.param
+        finally:
+            _cpu.set_isa(previous)
+
+
+@pytest.fixture(autouse=True)
+def _seeded() -> None:
+    fastnn.manual_seed(0)
