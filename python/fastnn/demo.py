@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import sys
 import time
@@ -60,11 +59,14 @@ def train(model: nn.Module, training: Any, test: Any, epochs: int, batch_size: i
     loader = DataLoader(training, batch_size=batch_size, shuffle=True)
     optimizer = fastnn.optim.Adam(model.parameters(), lr=_LEARNING_RATE)
     history = History()
+    refresh = 0.1 if sys.stderr.isatty() else 2.0  # seconds; each one is a line in a log
     steps = epochs * len(loader)
     for epoch in range(1, epochs + 1):
         model.train()
         start = time.perf_counter()
-        with tqdm(loader, desc=f"epoch {epoch}/{epochs}", unit="batch", leave=False) as bar:
+        with tqdm(
+            loader, f"epoch {epoch}/{epochs}", unit="batch", leave=False, mininterval=refresh
+        ) as bar:
             for images, labels in bar:
                 for group in optimizer.param_groups:
                     group["lr"] = _LEARNING_RATE * (1 - len(history.step_losses) / steps)
@@ -161,7 +163,7 @@ def draw_mistakes(
     shown = wrong[np.argsort(-confidence[wrong], kind="stable")][:limit]
     columns = 8
     rows = max(1, -(-len(shown) // columns))
-    figure = _figure(figsize=(1.35 * columns, 1.75 * rows + 0.6))
+    figure = _figure(figsize=(1.35 * columns, 1.7 * rows + 0.5))
     grid = figure.subplots(rows, columns, squeeze=False)
     for axes in grid.flat:
         axes.set_axis_off()
@@ -193,7 +195,7 @@ def run(
         seed: Seed of initial weights, order and dropout.
         out: Folder for the model and the pictures; made if missing.
     """
-    drawing = importlib.util.find_spec("matplotlib") is not None
+    drawing = _can_draw()
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     fastnn.show_config()
@@ -230,6 +232,14 @@ def run(
     print(f"test accuracy: {accuracy:.2%}")
     print(f"wrote {', '.join(written)} to {out}{os.sep}")
     return accuracy
+
+
+def _can_draw() -> bool:
+    try:
+        import matplotlib.figure  # noqa: F401 - only whether it is there
+    except ImportError:
+        return False
+    return True
 
 
 def _figure(**options: Any) -> Any:
