@@ -162,7 +162,7 @@ class TensorBase:
         return len(self._data)
 
     def __contains__(self, item: Any) -> bool:
-        return bool((self._data == (item._data if isinstance(item, Tensor) else item)).any())
+        return bool((self._data == (item._data if isinstance(item, TensorBase) else item)).any())
 
     def __hash__(self) -> int:
         return id(self)
