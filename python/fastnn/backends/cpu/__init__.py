@@ -50,6 +50,14 @@ from fastnn.backends.cpu.reduction import (
     mean as mean,
     sum as sum,
 )
+from fastnn.backends.cpu.pool import (
+    adaptive_avg_pool2d as adaptive_avg_pool2d,
+    adaptive_avg_pool2d_backward as adaptive_avg_pool2d_backward,
+    avg_pool2d as avg_pool2d,
+    avg_pool2d_backward as avg_pool2d_backward,
+    max_pool2d as max_pool2d,
+    max_pool2d_backward as max_pool2d_backward,
+)
 
 name = "cpu"
 

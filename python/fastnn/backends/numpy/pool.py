@@ -73,9 +73,9 @@ def max_pool2d_backward(g: Array, indices: Array, input_shape: tuple[int, ...]) 
     """Adds every g to its maximum's position, in row-major order of the outputs."""
     n, c, h, w = input_shape
     gx = np.zeros((n * c, h * w), g.dtype)
-    at = indices.reshape(n * c, -1)
+    at = indices.reshape(n * c, g.shape[2] * g.shape[3])
     plane, output = np.nonzero(at >= 0)
-    np.add.at(gx, (plane, at[plane, output]), g.reshape(n * c, -1)[plane, output])
+    np.add.at(gx, (plane, at[plane, output]), g.reshape(at.shape)[plane, output])
     return with_layout_of(gx.reshape(n, c, h, w), g)
 
 

@@ -1,0 +1,160 @@
+// Gradients of max pooling: see pool.h.
+//
+// The general way is to zero a plane and add each output's gradient at its index. Where the sizes
+// are those of 2 x 2 windows with stride 2 (by far the most usual), the windows do not overlap and
+// every input is written once, in vectors: g where the index is the input's position, else 0. An
+// output whose index lies elsewhere shows that the windows were others, and the plane is done in
+// the general way.
+#pragma once
+
+#include "pool/pool.h"
+#include "pool/strided.h"
+
+namespace fastnn::FASTNN_ISA {
+
+FASTNN_INLINE bool may_be_2x2(const PoolShape& s) {
+    return s.oh == s.h / 2 && s.ow == s.w / 2;
+}
+
+template <class T>
+FASTNN_INLINE IntVec<T> load_indices(const int32_t* p, int64_t n) {
+    if constexpr (sizeof(T) == 4) {
+        return n == kLanes<T> ? load(p) : load_partial(p, n);
+    } else {
+        IntVec<T> v = {};
+        for (int64_t i = 0; i < n; ++i)
+            v[i] = p[i];
+        return v;
+    }
+}
+
+// Whether each of the first n lanes is set.
+template <class V>
+FASTNN_INLINE bool all_set(V mask, int64_t n) {
+    constexpr int lanes = static_cast<int>(sizeof(V) / sizeof(LaneOf<V>));
+    if (n < lanes)
+        for (int i = 0; i < lanes; ++i)
+            mask[i] |= i < n ? 0 : -1;
+    return fold(mask, [](auto a, auto b) { return a & b; }) != 0;
+}
+
+// False: an index is none of its window's.
+template <class T>
+FASTNN_INLINE bool plane_2x2(const PoolShape& s, const T* g, const int32_t* indices, T* plane) {
+    using I = typename MathConstants<T>::Int;
+    constexpr int lanes = kLanes<T>;
+    IntVec<T> even;
+    for (int i = 0; i < lanes; ++i)
+        even[i] = 2 * i;
+    const I w = static_cast<I>(s.w);
+    bool ours = true;
+    for (int64_t oy = 0; oy < s.oh; ++oy) {
+        T* row = plane + 2 * oy * s.w;
+        for (int64_t ox = 0; ox < s.ow; ox += lanes) {
+            const int64_t n = s.ow - ox < lanes ? s.ow - ox : lanes;
+            const int64_t out = oy * s.ow + ox;
+            const Vec<T> v = n == lanes ? load(g + out) : load_partial(g + out, n);
+            const IntVec<T> at =
+                load_indices<T>(indices + out, n) - even - static_cast<I>(2 * oy * s.w + 2 * ox);
+            const auto a = at == I(0), b = at == I(1), c = at == w, d = at == w + 1;
+            ours &= all_set(a | b | c | d, n);
+            store_interleaved<T>(row + 2 * ox, a ? v : Vec<T>{}, b ? v : Vec<T>{}, n);
+            store_interleaved<T>(row + s.w + 2 * ox, c ? v : Vec<T>{}, d ? v : Vec<T>{}, n);
+        }
+        if (s.w & 1)
+            row[s.w - 1] = row[2 * s.w - 1] = T(0);
+    }
+    if (s.h & 1)
+        __builtin_memset(plane + (s.h - 1) * s.w, 0, static_cast<std::size_t>(s.w) * sizeof(T));
+    return ours;
+}
+
+template <class T>
+bool max_backward_nchw(const PoolShape& s, const void* g, const int32_t* indices, int64_t planes,
+                       int64_t, int64_t, void* gx) {
+    const int64_t size = s.h * s.w, outputs = s.oh * s.ow;
+    bool fine = true, try_2x2 = may_be_2x2(s);
+    for (int64_t p = 0; p < planes; ++p) {
+        T* plane = static_cast<T*>(gx) + p * size;
+        const T* from = static_cast<const T*>(g) + p * outputs;
+        const int32_t* at = indices + p * outputs;
+        if (try_2x2 && (try_2x2 = plane_2x2(s, from, at, plane)))
+            continue;
+        __builtin_memset(plane, 0, static_cast<std::size_t>(size) * sizeof(T));
+        for (int64_t i = 0; i < outputs; ++i) {
+            if (static_cast<uint64_t>(int64_t{at[i]}) < static_cast<uint64_t>(size))
+                plane[at[i]] += from[i];
+            else
+                fine &= at[i] == -1;
+        }
+    }
+    return fine;
+}
+
+// The channels [begin, end) of one image. False: an index is none of its window's.
+template <class T>
+FASTNN_INLINE bool image_2x2(const PoolShape& s, const T* g, const int32_t* indices, int64_t begin,
+                             int64_t end, T* image) {
+    using I = typename MathConstants<T>::Int;
+    constexpr int lanes = kLanes<T>;
+    bool ours = true;
+    for (int64_t oy = 0; oy < s.oh; ++oy)
+        for (int64_t ox = 0; ox < s.ow; ++ox) {
+            const int64_t out = (oy * s.ow + ox) * s.c, corner = 2 * oy * s.w + 2 * ox;
+            const int64_t pixel[4] = {corner, corner + 1, corner + s.w, corner + s.w + 1};
+            for (int64_t c = begin; c < end; c += lanes) {
+                const int64_t n = end - c < lanes ? end - c : lanes;
+                const bool whole = n == lanes;
+                const Vec<T> v = whole ? load(g + out + c) : load_partial(g + out + c, n);
+                const IntVec<T> at = load_indices<T>(indices + out + c, n);
+                IntVec<T> hit = {};
+#pragma GCC unroll 4
+                for (int k = 0; k < 4; ++k) {
+                    const auto here = at == broadcast(static_cast<I>(pixel[k]));
+                    hit |= here;
+                    T* p = image + pixel[k] * s.c + c;
+                    if (whole)
+                        store(p, here ? v : Vec<T>{});
+                    else
+                        store_partial(p, here ? v : Vec<T>{}, n);
+                }
+                ours &= all_set(hit, n);
+            }
+        }
+    const auto zero = [&](int64_t pixel) {
+        __builtin_memset(image + pixel * s.c + begin, 0,
+                         static_cast<std::size_t>(end - begin) * sizeof(T));
+    };
+    if (s.w & 1)
+        for (int64_t y = 0; y < s.h; ++y)
+            zero(y * s.w + s.w - 1);
+    if (s.h & 1)
+        for (int64_t x = 0; x < s.w; ++x)
+            zero((s.h - 1) * s.w + x);
+    return ours;
+}
+
+template <class T>
+bool max_backward_nhwc(const PoolShape& s, const void* g, const int32_t* indices, int64_t,
+                       int64_t begin, int64_t end, void* gx) {
+    const int64_t size = s.h * s.w, outputs = s.oh * s.ow;
+    T* image = static_cast<T*>(gx);
+    const T* from = static_cast<const T*>(g);
+    if (may_be_2x2(s) && image_2x2(s, from, indices, begin, end, image))
+        return true;
+    for (int64_t i = 0; i < size; ++i)
+        __builtin_memset(image + i * s.c + begin, 0,
+                         static_cast<std::size_t>(end - begin) * sizeof(T));
+    bool fine = true;
+    for (int64_t i = 0; i < outputs; ++i)
+        for (int64_t c = begin; c < end; ++c) {
+            const int64_t at = indices[i * s.c + c];
+            if (static_cast<uint64_t>(at) < static_cast<uint64_t>(size))
+                image[at * s.c + c] += from[i * s.c + c];
+            else
+                fine &= at == -1;
+        }
+    return fine;
+}
+
+} // namespace fastnn::FASTNN_ISA

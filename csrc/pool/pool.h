@@ -1,0 +1,68 @@
+// Max and average pooling of images, and their gradients. Layouts NCHW and NHWC.
+//
+// Maximum forward, NCHW: a vector of output columns at a time; each tap of the window is one load
+// (stride 1), two loads and a shuffle (stride 2) or a gather. Columns whose window leaves the image
+// are done one by one. NHWC: a vector of channels at a time. Backward: a plane (NCHW) or an image
+// (NHWC) of the gradient is zeroed and the outputs' gradients are added to their maxima in
+// row-major order, all while it is in the cache. Average: windows are tables of starts, ends and
+// divisors, which serve adaptive pooling too. NCHW sums the rows of a window first (vectors), then
+// the columns.
+//
+// Floor: one read of x, one write of y and of the indices; backward one write of gx, one read of g
+// and the indices.
+#pragma once
+
+#include <cstdint>
+
+#include "core/isa.h"
+
+namespace fastnn {
+
+struct PoolShape {
+    int64_t n, c, h, w; // the image
+    int64_t oh, ow;     // the output
+    int64_t kernel[2], stride[2], padding[2], dilation[2];
+    bool channels_last;
+};
+
+// Windows of average pooling: output i covers rows start[i]..end[i]-1; likewise columns.
+struct PoolWindows {
+    const int64_t *row_start, *row_end, *col_start, *col_end;
+    const double *row_scale, *col_scale; // their product multiplies
+    int64_t stride;                      // of the columns; 0: windows of different sizes (adaptive)
+};
+
+// Elements of scratch beyond a row, so that vectors may read past its end.
+inline constexpr int64_t kPoolScratchTail = 32;
+
+struct PoolTable {
+    // Output rows [begin, end) of `planes` planes (NCHW), or of one image (NHWC).
+    using Max = void (*)(const PoolShape& s, const void* x, int64_t planes, int64_t begin,
+                         int64_t end, void* y, int32_t* indices);
+    // All of `planes` planes, or the channels [begin, end) of one image. False: an index is outside
+    // the plane.
+    using MaxBackward = bool (*)(const PoolShape& s, const void* g, const int32_t* indices,
+                                 int64_t planes, int64_t begin, int64_t end, void* gx);
+    using Average = void (*)(const PoolShape& s, const PoolWindows& windows, const void* x,
+                             int64_t planes, int64_t begin, int64_t end, void* y, void* scratch);
+    using AverageBackward = void (*)(const PoolShape& s, const PoolWindows& windows, const void* g,
+                                     int64_t planes, int64_t begin, int64_t end, void* gx,
+                                     void* scratch);
+    // [is_double][channels_last]
+    Max max[2][2];
+    MaxBackward max_backward[2][2];
+    Average average[2][2];
+    AverageBackward average_backward[2][2];
+};
+FASTNN_KERNEL_TABLE(PoolTable, pool_table)
+
+void max_pool(const PoolShape& s, bool is_double, const void* x, void* y, int32_t* indices);
+// Throws std::out_of_range for an index outside the plane (-1 stands for none).
+void max_pool_backward(const PoolShape& s, bool is_double, const void* g, const int32_t* indices,
+                       void* gx);
+void average_pool(const PoolShape& s, const PoolWindows& windows, bool is_double, const void* x,
+                  void* y);
+void average_pool_backward(const PoolShape& s, const PoolWindows& windows, bool is_double,
+                           const void* g, void* gx);
+
+} // namespace fastnn

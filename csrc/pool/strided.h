@@ -1,0 +1,77 @@
+// Vectors with a stride: every second element of memory, and two vectors interleaved.
+#pragma once
+
+#include "simd/math.h"
+
+namespace fastnn::FASTNN_ISA {
+
+// The lanes of low and high (numbered on from low's) that `pick` names.
+template <class T>
+FASTNN_INLINE Vec<T> shuffle(Vec<T> low, Vec<T> high,
+                             const typename MathConstants<T>::Int (&pick)[kLanes<T>]) {
+#if defined(__clang__)
+    Vec<T> v;
+    for (int i = 0; i < kLanes<T>; ++i)
+        v[i] = pick[i] < kLanes<T> ? low[pick[i]] : high[pick[i] - kLanes<T>];
+    return v;
+#else
+    IntVec<T> mask;
+    __builtin_memcpy(&mask, pick, sizeof mask);
+    return __builtin_shuffle(low, high, mask);
+#endif
+}
+
+// Elements 0, 2, 4, ... of p[0 .. 2 * lanes - 2].
+template <class T>
+FASTNN_INLINE Vec<T> load_every_second(const T* p) {
+    constexpr int lanes = kLanes<T>;
+    typename MathConstants<T>::Int pick[lanes];
+    for (int i = 0; i < lanes / 2; ++i) {
+        pick[i] = 2 * i;
+        pick[lanes / 2 + i] = lanes + 2 * i + 1;
+    }
+    // The second load ends with the last element that is needed.
+    return shuffle<T>(load(p), load(p + lanes - 1), pick);
+}
+
+// Elements 0, stride, 2 * stride, ... : the first n lanes. The other lanes may hold anything that
+// lies before `limit`.
+template <int Stride, class T>
+FASTNN_INLINE Vec<T> load_strided(const T* p, int64_t stride, int64_t n, const T* limit) {
+    constexpr int lanes = kLanes<T>;
+    if constexpr (Stride == 1) {
+        return n == lanes || p + lanes <= limit ? load(p) : load_partial(p, n);
+    } else {
+        if constexpr (Stride == 2)
+            if (n == lanes || p + 2 * lanes - 1 <= limit)
+                return load_every_second(p);
+        T lane[lanes] = {};
+        for (int64_t i = 0; i < n; ++i)
+            lane[i] = p[i * stride];
+        return load(lane);
+    }
+}
+
+// p[0 .. 2 n - 1] = even[0], odd[0], even[1], odd[1], ...
+template <class T>
+FASTNN_INLINE void store_interleaved(T* p, Vec<T> even, Vec<T> odd, int64_t n) {
+    constexpr int lanes = kLanes<T>;
+    typename MathConstants<T>::Int low[lanes], high[lanes];
+    for (int i = 0; i < lanes / 2; ++i) {
+        low[2 * i] = i;
+        low[2 * i + 1] = lanes + i;
+        high[2 * i] = lanes / 2 + i;
+        high[2 * i + 1] = lanes + lanes / 2 + i;
+    }
+    const Vec<T> first = shuffle<T>(even, odd, low), second = shuffle<T>(even, odd, high);
+    if (2 * n >= lanes)
+        store(p, first);
+    else
+        store_partial(p, first, 2 * n);
+    if (n == lanes)
+        store(p + lanes, second);
+    else if (2 * n > lanes)
+        store_partial(p + lanes, second, 2 * n - lanes);
+}
+
+} // namespace fastnn::FASTNN_ISA
