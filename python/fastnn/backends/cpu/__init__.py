@@ -58,6 +58,14 @@ from fastnn.backends.cpu.pool import (
     max_pool2d as max_pool2d,
     max_pool2d_backward as max_pool2d_backward,
 )
+from fastnn.backends.cpu.softmax import (
+    cross_entropy as cross_entropy,
+    cross_entropy_backward as cross_entropy_backward,
+    log_softmax as log_softmax,
+    log_softmax_backward as log_softmax_backward,
+    softmax as softmax,
+    softmax_backward as softmax_backward,
+)
 
 name = "cpu"
 

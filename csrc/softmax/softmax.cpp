@@ -1,0 +1,65 @@
+#include "softmax/softmax.h"
+
+#include <algorithm>
+#include <atomic>
+#include <stdexcept>
+#include <string>
+
+#include "core/parallel.h"
+
+namespace fastnn {
+namespace {
+
+constexpr int64_t kGrain = 8192; // elements of one chunk
+
+[[noreturn]] void wrong_target(const CrossEntropy& call, int64_t rows) {
+    for (int64_t row = 0; row < rows; ++row) {
+        const int64_t t = call.target[row];
+        if (t != call.ignore_index && (t < 0 || t >= call.classes))
+            throw std::out_of_range("cross_entropy: target " + std::to_string(t) +
+                                    " is out of bounds for " + std::to_string(call.classes) +
+                                    " classes");
+    }
+    throw std::logic_error("cross_entropy: a target changed while it was read");
+}
+
+} // namespace
+
+void softmax(Softmax function, bool is_double, const void* a, const void* b, int64_t outer,
+             int64_t n, int64_t inner, void* out) {
+    const auto kernel = softmax_table().kernels[is_double][static_cast<int>(function)];
+    const int64_t item = is_double ? 8 : 4;
+    parallel_range(
+        outer, std::max<int64_t>(kGrain / (n * inner), 1), [&](int64_t begin, int64_t end) {
+            const int64_t at = begin * n * inner * item;
+            kernel(static_cast<const char*>(a) + at, b ? static_cast<const char*>(b) + at : nullptr,
+                   end - begin, n, inner, static_cast<char*>(out) + at);
+        });
+}
+
+void cross_entropy(const CrossEntropy& call, bool is_double, int64_t rows, void* loss, void* lse) {
+    const auto kernel = softmax_table().loss[is_double];
+    std::atomic<bool> fine{true};
+    parallel_range(rows, std::max<int64_t>(kGrain / call.classes, 1),
+                   [&](int64_t begin, int64_t end) {
+                       if (!kernel(call, begin, end, loss, lse))
+                           fine = false;
+                   });
+    if (!fine)
+        wrong_target(call, rows);
+}
+
+void cross_entropy_backward(const CrossEntropy& call, bool is_double, int64_t rows, const void* g,
+                            const void* lse, void* gx) {
+    const auto kernel = softmax_table().loss_backward[is_double];
+    std::atomic<bool> fine{true};
+    parallel_range(rows, std::max<int64_t>(kGrain / call.classes, 1),
+                   [&](int64_t begin, int64_t end) {
+                       if (!kernel(call, g, lse, begin, end, gx))
+                           fine = false;
+                   });
+    if (!fine)
+        wrong_target(call, rows);
+}
+
+} // namespace fastnn

@@ -1,0 +1,49 @@
+// Softmax, log-softmax and cross-entropy, with their gradients.
+//
+// The array is seen as x[outer][n][inner], the softmax along n. inner == 1 (the last axis): a row
+// stays in the L1 cache through its passes (maximum; exp and sum; scale). inner > 1: a vector of
+// inner positions at a time goes through the same passes with stride `inner`. Sums of exp have at
+// most n / lanes additions per lane. Floor: one read, one write.
+#pragma once
+
+#include <cstdint>
+
+#include "core/isa.h"
+
+namespace fastnn {
+
+enum class Softmax { forward, log_forward, backward, log_backward, count };
+
+// Rows of classes: the loss of (1 - smoothing) * onehot + smoothing / classes, both weighted.
+struct CrossEntropy {
+    int64_t classes;
+    const void* logits;    // (rows, classes)
+    const int64_t* target; // (rows,)
+    const void* weight;    // (classes,) or null
+    int64_t ignore_index;
+    double smoothing;
+};
+
+struct SoftmaxTable {
+    // forward: a = x; backward: a = g, b = y. `outer` times n * inner elements.
+    using Kernel = void (*)(const void* a, const void* b, int64_t outer, int64_t n, int64_t inner,
+                            void* out);
+    // Rows [begin, end). False: a target is no class.
+    using Loss = bool (*)(const CrossEntropy& call, int64_t begin, int64_t end, void* loss,
+                          void* lse);
+    using LossBackward = bool (*)(const CrossEntropy& call, const void* g, const void* lse,
+                                  int64_t begin, int64_t end, void* gx);
+    Kernel kernels[2][static_cast<int>(Softmax::count)];
+    Loss loss[2];
+    LossBackward loss_backward[2];
+};
+FASTNN_KERNEL_TABLE(SoftmaxTable, softmax_table)
+
+void softmax(Softmax function, bool is_double, const void* a, const void* b, int64_t outer,
+             int64_t n, int64_t inner, void* out);
+// These throw std::out_of_range for a target outside 0..classes-1 that is not ignore_index.
+void cross_entropy(const CrossEntropy& call, bool is_double, int64_t rows, void* loss, void* lse);
+void cross_entropy_backward(const CrossEntropy& call, bool is_double, int64_t rows, const void* g,
+                            const void* lse, void* gx);
+
+} // namespace fastnn

@@ -1,0 +1,254 @@
+// Softmax kernels: see softmax.h.
+#include "softmax/softmax.h"
+
+#include "simd/math.h"
+
+namespace fastnn::FASTNN_ISA {
+namespace {
+
+// Calls body(position, lanes in use) for the vectors of n elements.
+template <class T, class Body>
+FASTNN_INLINE void for_vectors(int64_t n, Body body) {
+    constexpr int lanes = kLanes<T>;
+    int64_t i = 0;
+    for (; i + lanes <= n; i += lanes)
+        body(i, int64_t{lanes});
+    if (i < n)
+        body(i, n - i);
+}
+
+template <class T>
+FASTNN_INLINE Vec<T> get(const T* p, int64_t n) {
+    return n == kLanes<T> ? load(p) : load_partial(p, n);
+}
+
+template <class T>
+FASTNN_INLINE void put(T* p, Vec<T> v, int64_t n) {
+    if (n == kLanes<T>)
+        store(p, v);
+    else
+        store_partial(p, v, n);
+}
+
+// v in the first n lanes, `other` in the rest.
+template <class T>
+FASTNN_INLINE Vec<T> only(Vec<T> v, int64_t n, T other) {
+    using I = typename MathConstants<T>::Int;
+    if (n == kLanes<T>)
+        return v;
+    IntVec<T> lane;
+    for (int i = 0; i < kLanes<T>; ++i)
+        lane[i] = i;
+    return lane < static_cast<I>(n) ? v : broadcast(other);
+}
+
+// NaN wins.
+template <class V>
+FASTNN_INLINE V larger(V a, V b) {
+    return ((a > b) | (a != a)) ? a : b;
+}
+
+template <class T>
+FASTNN_INLINE T row_max(const T* x, int64_t n) {
+    constexpr T low = -static_cast<T>(__builtin_inf());
+    Vec<T> top = broadcast(low);
+    for_vectors<T>(n,
+                   [&](int64_t i, int64_t m) { top = larger(only(get(x + i, m), m, low), top); });
+    return fold(top, [](auto a, auto b) { return larger(a, b); });
+}
+
+// The sum of exp(x - top); where out is not null, the terms are stored.
+template <class T>
+FASTNN_INLINE T row_exp_sum(const T* x, int64_t n, T top, T* out) {
+    Vec<T> total = {};
+    for_vectors<T>(n, [&](int64_t i, int64_t m) {
+        const Vec<T> e = exp<T>(get(x + i, m) - top);
+        if (out)
+            put(out + i, e, m);
+        total += only(e, m, T(0));
+    });
+    return sum(total);
+}
+
+template <class T>
+FASTNN_INLINE T scalar_log(T x) {
+    return log<T>(broadcast(x))[0];
+}
+
+template <class T>
+FASTNN_INLINE void softmax_row(const T* x, int64_t n, T* y) {
+    const T inverse = T(1) / row_exp_sum(x, n, row_max(x, n), y);
+    for_vectors<T>(n, [&](int64_t i, int64_t m) { put(y + i, get(y + i, m) * inverse, m); });
+}
+
+template <class T>
+FASTNN_INLINE void log_softmax_row(const T* x, int64_t n, T* y) {
+    const T top = row_max(x, n);
+    const T log_sum = scalar_log(row_exp_sum<T>(x, n, top, nullptr));
+    for_vectors<T>(n,
+                   [&](int64_t i, int64_t m) { put(y + i, (get(x + i, m) - top) - log_sum, m); });
+}
+
+template <class T>
+FASTNN_INLINE void softmax_backward_row(const T* g, const T* y, int64_t n, T* gx) {
+    Vec<T> dot = {};
+    for_vectors<T>(n, [&](int64_t i, int64_t m) { dot += get(g + i, m) * get(y + i, m); });
+    const T total = sum(dot);
+    for_vectors<T>(
+        n, [&](int64_t i, int64_t m) { put(gx + i, get(y + i, m) * (get(g + i, m) - total), m); });
+}
+
+template <class T>
+FASTNN_INLINE void log_softmax_backward_row(const T* g, const T* y, int64_t n, T* gx) {
+    Vec<T> all = {};
+    for_vectors<T>(n, [&](int64_t i, int64_t m) { all += get(g + i, m); });
+    const T total = sum(all);
+    for_vectors<T>(n, [&](int64_t i, int64_t m) {
+        put(gx + i, get(g + i, m) - exp<T>(get(y + i, m)) * total, m);
+    });
+}
+
+// One vector of inner positions; m lanes in use; n elements, `step` apart.
+template <class T, Softmax Function>
+FASTNN_INLINE void column(const T* a, const T* b, int64_t n, int64_t step, int64_t m, T* out) {
+    if constexpr (Function == Softmax::forward || Function == Softmax::log_forward) {
+        Vec<T> top = get(a, m);
+        for (int64_t i = 1; i < n; ++i)
+            top = larger(get(a + i * step, m), top);
+        Vec<T> total = {};
+        for (int64_t i = 0; i < n; ++i) {
+            const Vec<T> e = exp<T>(get(a + i * step, m) - top);
+            if constexpr (Function == Softmax::forward)
+                put(out + i * step, e, m);
+            total += e;
+        }
+        if constexpr (Function == Softmax::forward) {
+            const Vec<T> inverse = T(1) / total;
+            for (int64_t i = 0; i < n; ++i)
+                put(out + i * step, get(out + i * step, m) * inverse, m);
+        } else {
+            const Vec<T> log_sum = log<T>(total);
+            for (int64_t i = 0; i < n; ++i)
+                put(out + i * step, (get(a + i * step, m) - top) - log_sum, m);
+        }
+    } else {
+        Vec<T> total = {};
+        for (int64_t i = 0; i < n; ++i) {
+            const Vec<T> g = get(a + i * step, m);
+            total += Function == Softmax::backward ? g * get(b + i * step, m) : g;
+        }
+        for (int64_t i = 0; i < n; ++i) {
+            const Vec<T> g = get(a + i * step, m), y = get(b + i * step, m);
+            put(out + i * step,
+                Function == Softmax::backward ? y * (g - total) : g - exp<T>(y) * total, m);
+        }
+    }
+}
+
+template <class T, Softmax Function>
+void kernel(const void* pa, const void* pb, int64_t outer, int64_t n, int64_t inner, void* pout) {
+    const T* a = static_cast<const T*>(pa);
+    const T* b = static_cast<const T*>(pb);
+    T* out = static_cast<T*>(pout);
+    for (int64_t o = 0; o < outer; ++o) {
+        const int64_t at = o * n * inner;
+        if (inner > 1)
+            for_vectors<T>(inner, [&](int64_t i, int64_t m) {
+                column<T, Function>(a + at + i, b + at + i, n, inner, m, out + at + i);
+            });
+        else if constexpr (Function == Softmax::forward)
+            softmax_row(a + at, n, out + at);
+        else if constexpr (Function == Softmax::log_forward)
+            log_softmax_row(a + at, n, out + at);
+        else if constexpr (Function == Softmax::backward)
+            softmax_backward_row(a + at, b + at, n, out + at);
+        else
+            log_softmax_backward_row(a + at, b + at, n, out + at);
+    }
+}
+
+template <class T>
+bool loss(const CrossEntropy& call, int64_t begin, int64_t end, void* loss_out, void* lse_out) {
+    const int64_t n = call.classes;
+    const T* weight = static_cast<const T*>(call.weight);
+    const T smoothing = static_cast<T>(call.smoothing);
+    for (int64_t row = begin; row < end; ++row) {
+        const T* x = static_cast<const T*>(call.logits) + row * n;
+        const int64_t t = call.target[row];
+        const bool counts = t != call.ignore_index;
+        if (counts && (t < 0 || t >= n))
+            return false;
+        const T top = row_max(x, n);
+        const T lse = top + scalar_log(row_exp_sum<T>(x, n, top, nullptr));
+        static_cast<T*>(lse_out)[row] = lse;
+        T value = 0;
+        if (counts) {
+            value = (weight ? weight[t] : T(1)) * (lse - x[t]);
+            if (smoothing != 0) {
+                Vec<T> total = {};
+                for_vectors<T>(n, [&](int64_t i, int64_t m) {
+                    Vec<T> nll = only(lse - get(x + i, m), m, T(0));
+                    total += weight ? get(weight + i, m) * nll : nll;
+                });
+                value = (T(1) - smoothing) * value + smoothing / static_cast<T>(n) * sum(total);
+            }
+        }
+        static_cast<T*>(loss_out)[row] = value;
+    }
+    return true;
+}
+
+template <class T>
+bool loss_backward(const CrossEntropy& call, const void* g_in, const void* lse_in, int64_t begin,
+                   int64_t end, void* gx_out) {
+    const int64_t n = call.classes;
+    const T* weight = static_cast<const T*>(call.weight);
+    const T smoothing = static_cast<T>(call.smoothing);
+    const T even = smoothing / static_cast<T>(n);
+    T weight_sum = static_cast<T>(n);
+    if (weight && smoothing != 0) {
+        Vec<T> all = {};
+        for_vectors<T>(n, [&](int64_t i, int64_t m) { all += get(weight + i, m); });
+        weight_sum = sum(all);
+    }
+    for (int64_t row = begin; row < end; ++row) {
+        const T* x = static_cast<const T*>(call.logits) + row * n;
+        T* gx = static_cast<T*>(gx_out) + row * n;
+        const int64_t t = call.target[row];
+        if (t == call.ignore_index) {
+            __builtin_memset(gx, 0, static_cast<std::size_t>(n) * sizeof(T));
+            continue;
+        }
+        if (t < 0 || t >= n)
+            return false;
+        const T g = static_cast<const T*>(g_in)[row];
+        const T lse = static_cast<const T*>(lse_in)[row];
+        const T onehot = (T(1) - smoothing) * (weight ? weight[t] : T(1));
+        const T total = onehot + even * weight_sum; // of the target distribution
+        for_vectors<T>(n, [&](int64_t i, int64_t m) {
+            Vec<T> v = exp<T>(get(x + i, m) - lse) * total;
+            if (smoothing != 0)
+                v -= weight ? get(weight + i, m) * even : broadcast(even);
+            put(gx + i, v * g, m);
+        });
+        T at = exp<T>(broadcast(x[t] - lse))[0] * total - onehot;
+        if (smoothing != 0)
+            at -= even * (weight ? weight[t] : T(1));
+        gx[t] = at * g;
+    }
+    return true;
+}
+
+} // namespace
+
+#define FASTNN_KERNELS(T)                                                                          \
+    {kernel<T, Softmax::forward>, kernel<T, Softmax::log_forward>, kernel<T, Softmax::backward>,   \
+     kernel<T, Softmax::log_backward>}
+
+const SoftmaxTable softmax_table = {
+    {FASTNN_KERNELS(float), FASTNN_KERNELS(double)},
+    {loss<float>, loss<double>},
+    {loss_backward<float>, loss_backward<double>},
+};
+
+} // namespace fastnn::FASTNN_ISA
