@@ -136,6 +136,7 @@ auto with_float(DType dtype, F&& f) {
 
 // One per family: registers its kernels.
 void register_elementwise();
+void register_norm();
 void register_softmax();
 void register_pool();
 void register_reduction();

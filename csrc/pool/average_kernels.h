@@ -2,7 +2,7 @@
 #pragma once
 
 #include "pool/pool.h"
-#include "pool/strided.h"
+#include "simd/strided.h"
 
 namespace fastnn::FASTNN_ISA {
 

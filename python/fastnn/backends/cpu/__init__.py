@@ -66,6 +66,10 @@ from fastnn.backends.cpu.softmax import (
     softmax as softmax,
     softmax_backward as softmax_backward,
 )
+from fastnn.backends.cpu.norm import (
+    batch_norm as batch_norm,
+    batch_norm_backward as batch_norm_backward,
+)
 
 name = "cpu"
 

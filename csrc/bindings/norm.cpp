@@ -1,0 +1,92 @@
+// Batch normalisation: arguments as in the protocol. x is C-contiguous or channels last.
+#include "norm/norm.h"
+
+#include "bindings/fast_call.h"
+
+namespace fastnn::bindings {
+namespace {
+
+bool parse_input(PyObject* x, DType* dtype, NormShape* shape) {
+    *dtype = float_dtype(x);
+    if (*dtype == DType::other || array_of(x)->nd < 2 || size_of(x) == 0)
+        return false;
+    const int64_t all = size_of(x);
+    shape->channels = dim(x, 1);
+    if (is_channels_last(x)) {
+        shape->rows = all / shape->channels;
+        shape->run = 1;
+        return true;
+    }
+    shape->rows = dim(x, 0);
+    shape->run = all / (shape->rows * shape->channels);
+    return is_c_contiguous(x);
+}
+
+// A (channels,) array, or None, which gives null.
+bool parse_channels(PyObject* object, DType dtype, int64_t channels, bool optional, void** data) {
+    *data = nullptr;
+    if (optional && object == Py_None)
+        return true;
+    if (array_dtype(object) != dtype || array_of(object)->nd != 1 || dim(object, 0) != channels ||
+        !is_c_contiguous(object))
+        return false;
+    *data = data_of<void>(object);
+    return true;
+}
+
+// (x, weight, bias, eps)
+PyObject* batch_norm(PyObject* const* args, Py_ssize_t count) {
+    DType dtype{};
+    NormShape shape{};
+    void *weight = nullptr, *bias = nullptr;
+    double eps = 0;
+    if (count != 4 || !parse_input(args[0], &dtype, &shape) ||
+        !parse_channels(args[1], dtype, shape.channels, true, &weight) ||
+        !parse_channels(args[2], dtype, shape.channels, true, &bias) ||
+        !float_argument(args[3], &eps))
+        return nullptr;
+    Ref y(new_result_like(args[0], dtype)), mean(new_result(dtype, 1, &shape.channels)),
+        var(new_result(dtype, 1, &shape.channels));
+    {
+        const MaybeReleaseGil release(size_of(args[0]));
+        fastnn::batch_norm(shape, dtype == DType::float64, data_of<void>(args[0]), weight, bias,
+                           eps, data_of<void>(y.get()), data_of<void>(mean.get()),
+                           data_of<void>(var.get()));
+    }
+    return new_tuple({y.release(), mean.release(), var.release()});
+}
+
+// (g, x, weight, mean, var, eps)
+PyObject* batch_norm_backward(PyObject* const* args, Py_ssize_t count) {
+    DType dtype{}, g_dtype{};
+    NormShape shape{}, g_shape{};
+    void *weight = nullptr, *mean = nullptr, *var = nullptr;
+    double eps = 0;
+    if (count != 6 || !parse_input(args[0], &g_dtype, &g_shape) ||
+        !parse_input(args[1], &dtype, &shape) || g_dtype != dtype || g_shape.rows != shape.rows ||
+        g_shape.channels != shape.channels || g_shape.run != shape.run ||
+        !parse_channels(args[2], dtype, shape.channels, true, &weight) ||
+        !parse_channels(args[3], dtype, shape.channels, false, &mean) ||
+        !parse_channels(args[4], dtype, shape.channels, false, &var) ||
+        !float_argument(args[5], &eps))
+        return nullptr;
+    Ref gx(new_result_like(args[1], dtype)), gweight(new_result(dtype, 1, &shape.channels)),
+        gbias(new_result(dtype, 1, &shape.channels));
+    {
+        const MaybeReleaseGil release(size_of(args[1]));
+        fastnn::batch_norm_backward(shape, dtype == DType::float64, data_of<void>(args[0]),
+                                    data_of<void>(args[1]), weight, mean, var, eps,
+                                    data_of<void>(gx.get()), data_of<void>(gweight.get()),
+                                    data_of<void>(gbias.get()));
+    }
+    return new_tuple({gx.release(), gweight.release(), gbias.release()});
+}
+
+} // namespace
+
+void register_norm() {
+    register_fast<&bindings::batch_norm>("batch_norm");
+    register_fast<&bindings::batch_norm_backward>("batch_norm_backward");
+}
+
+} // namespace fastnn::bindings

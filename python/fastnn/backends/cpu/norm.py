@@ -1,0 +1,36 @@
+"""Batch normalisation on the C++ kernels: float32 and float64.
+
+Arrays that are not dense, or do not share one layout, are made C-contiguous (or channels last, as x) first.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fastnn import _cpu
+from fastnn.backends.numpy import norm as spec
+from fastnn.backends.numpy._layout import with_layout_of
+from fastnn.backends.protocol import Array
+
+_batch_norm = _cpu.with_fallback("batch_norm", spec.batch_norm)
+_batch_norm_backward = _cpu.with_fallback("batch_norm_backward", spec.batch_norm_backward)
+
+
+def _dense(x: Array, like: Array) -> Array:
+    return with_layout_of(x, like) if x.ndim == 4 else np.ascontiguousarray(x)
+
+
+def _dense_batch_norm(
+    x: Array, weight: Array | None, bias: Array | None, eps: float
+) -> tuple[Array, Array, Array]:
+    return _batch_norm(_dense(x, x), weight, bias, eps)
+
+
+def _dense_batch_norm_backward(
+    g: Array, x: Array, weight: Array | None, mean: Array, var: Array, eps: float
+) -> tuple[Array, Array, Array]:
+    return _batch_norm_backward(_dense(g, g), _dense(x, g), weight, mean, var, eps)
+
+
+batch_norm = _cpu.with_fallback("batch_norm", _dense_batch_norm)
+batch_norm_backward = _cpu.with_fallback("batch_norm_backward", _dense_batch_norm_backward)
