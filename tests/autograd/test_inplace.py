@@ -17,12 +17,12 @@ def leaf(*values: float) -> fastnn.Tensor:
 CORRUPTIONS: list[Any] = [
     lambda x: (y := x * 1, (y * y).sum(), y.add_(1))[1],
     lambda x: (y := x.exp(), y.sum(), y.mul_(2))[1],
-    lambda x: (y := x.sigmoid(), z := y.sum(), y.zero_())[1],
-    lambda x: (y := x.tanh(), z := y.sum(), y[:1].fill_(3))[1],
-    lambda x: (y := (x * 1).relu(), z := y.sum(), y.neg_())[1],
-    lambda x: (y := x * 1, z := (y.view(2, 1) * y.view(1, 2)).sum(), y.sub_(1))[1],
-    lambda x: (y := x * 1, z := y.log().sum(), y.detach().add_(1))[1],
-    lambda x: (y := x * 1, z := (y / (y + 1)).sum(), y.copy_(fastnn.ones(2)))[1],
+    lambda x: (y := x.sigmoid(), y.sum(), y.zero_())[1],
+    lambda x: (y := x.tanh(), y.sum(), y[:1].fill_(3))[1],
+    lambda x: (y := (x * 1).relu(), y.sum(), y.neg_())[1],
+    lambda x: (y := x * 1, (y.view(2, 1) * y.view(1, 2)).sum(), y.sub_(1))[1],
+    lambda x: (y := x * 1, y.log().sum(), y.detach().add_(1))[1],
+    lambda x: (y := x * 1, (y / (y + 1)).sum(), y.copy_(fastnn.ones(2)))[1],
 ]
 
 

@@ -1,0 +1,1 @@
+"""Speed of fastnn beside its peers: ``python -m bench``."""
