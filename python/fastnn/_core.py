@@ -7,7 +7,7 @@ by that file and so cannot import it at run time: they make tensors by ``make`` 
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import numpy as np
 
@@ -71,6 +71,7 @@ class TensorBase:
 
     __slots__ = ("__weakref__", "_data", "_extra", "_grad", "_node", "_requires_grad")
     __array_priority__ = 1000
+    is_node: ClassVar[bool] = False  # as a vertex of the graph: a leaf
     _data: Any
     _requires_grad: bool
     _node: Node | None
@@ -164,8 +165,7 @@ class TensorBase:
     def __contains__(self, item: Any) -> bool:
         return bool((self._data == (item._data if isinstance(item, TensorBase) else item)).any())
 
-    def __hash__(self) -> int:
-        return id(self)
+    __hash__ = object.__hash__  # by identity
 
     def __bool__(self) -> bool:
         if self._data.size != 1:

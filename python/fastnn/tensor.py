@@ -193,8 +193,7 @@ class Tensor(TensorBase):
             if extra.hooks is None:
                 extra.hooks = OrderedDict()
             return RemovableHandle(extra.hooks, hook)
-        hooks = engine.node_hooks.setdefault(self._node, OrderedDict[int, Any]())
-        return RemovableHandle(hooks, hook)
+        return RemovableHandle(engine.hooks_of(self._node), hook)
 
     def register_post_accumulate_grad_hook(self, hook: Callable[[Tensor], None]) -> RemovableHandle:
         """Call ``hook`` with this leaf after its ``grad`` was accumulated."""

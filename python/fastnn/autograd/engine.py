@@ -6,6 +6,7 @@ algorithm). Gradients are raw arrays, or tensors where ``create_graph`` asks for
 
 from __future__ import annotations
 
+import operator
 import sys
 import weakref
 from collections import OrderedDict
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import _core
+from ..backends import by_type
 from . import version
 from .grad_mode import mode
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from ..tensor import Tensor
 
 # Hooks on the gradients of non-leaf tensors. Empty for nearly every program, so that they cost one test a run.
+_hooked = False  # whether there ever was one: asking a weak dictionary takes a dozen calls
 node_hooks: weakref.WeakKeyDictionary[Any, OrderedDict[int, Any]] = weakref.WeakKeyDictionary()
 
 
@@ -31,7 +34,7 @@ def _count_dependencies(roots: Sequence[Any]) -> dict[Any, int]:
     stack = list(counts)
     while stack:
         for edge in stack.pop().edges:
-            if edge is not None and not edge.is_leaf:
+            if edge is not None and edge.is_node:
                 if edge in counts:
                     counts[edge] += 1
                 else:
@@ -47,6 +50,17 @@ def _references(holder: dict[int, Any]) -> int:
 
 
 _UNSHARED = _references({0: np.zeros(1)})
+
+
+def _sum_arrays(a: Any, b: Any) -> Any:
+    return by_type[type(a)].add(a, b)
+
+
+def hooks_of(node: Any) -> OrderedDict[int, Any]:
+    """The hooks on the gradient that flows into ``node``, for one to be added."""
+    global _hooked
+    _hooked = True
+    return node_hooks.setdefault(node, OrderedDict())
 
 
 def _run_hooks(hooks: Sequence[Any], g: Any, create_graph: bool) -> Any:
@@ -71,18 +85,19 @@ def run(
     Gradients are tensors where ``create_graph``, else raw arrays. With ``inputs``, their gradients are
     returned (None where the roots do not depend on them) and nothing is accumulated; else each leaf's ``grad`` is.
     """
+    plus = operator.add if create_graph else _sum_arrays
     leaves: dict[Any, Any] = {}
     pending: dict[Any, Any] = {}
     captured: dict[Any, Any] = {}
     wanted = set() if inputs is None else {x._node for x in inputs if x._node is not None}
     for root, g in zip(roots, gradients, strict=True):
         vertex = root._node or root
-        held = leaves if vertex.is_leaf else pending
-        held[vertex] = g if vertex not in held else held[vertex] + g
+        held = pending if vertex.is_node else leaves
+        held[vertex] = g if vertex not in held else plus(held[vertex], g)
     counts = _count_dependencies(tuple(pending))
     ready = [node for node, count in counts.items() if count == 0]
     clock = version.clock[0]
-    hooked = len(node_hooks) > 0
+    hooked = _hooked
     del gradients
 
     while ready:
@@ -98,7 +113,8 @@ def run(
                 slots = pending.get(parent)
                 if slots is None:
                     slots = pending[parent] = [None] * parent.n_outputs
-                slots[node.index] = g if slots[node.index] is None else slots[node.index] + g
+                held_part = slots[node.index]
+                slots[node.index] = g if held_part is None else plus(held_part, g)
                 results: Any = ()
             else:
                 if node.saved is None:
@@ -119,12 +135,12 @@ def run(
             if edge is None:
                 continue
             r = results[i] if results else None
-            if edge.is_leaf:
+            if not edge.is_node:
                 if r is not None:
-                    leaves[edge] = r if edge not in leaves else leaves[edge] + r
+                    leaves[edge] = r if edge not in leaves else plus(leaves[edge], r)
                 continue
             if r is not None:
-                pending[edge] = r if edge not in pending else pending[edge] + r
+                pending[edge] = r if edge not in pending else plus(pending[edge], r)
             left = counts[edge] - 1
             counts[edge] = left
             if left == 0:
@@ -168,6 +184,9 @@ def _accumulate(leaf: Tensor, g: Any, shared: bool, create_graph: bool) -> None:
             hook(leaf)
 
 
+_ONES: dict[Any, Any] = {}  # a one of each dtype, where most backward passes start
+
+
 class _BackwardMode:
     """Grad mode of a backward pass: recording only where ``create_graph`` asks for it."""
 
@@ -192,6 +211,11 @@ def root_gradient(root: Tensor, gradient: Any, create_graph: bool) -> Any:
             raise RuntimeError(
                 f"grad can be implicitly created only for scalar outputs, got shape {data.shape}; pass gradient="
             )
+        if data.ndim == 0 and not create_graph:
+            one = _ONES.get(data.dtype)
+            if one is None:
+                one = _ONES[data.dtype] = np.ones((), data.dtype)
+            return one
         ones = np.ones(data.shape, data.dtype)
         return _core.make(ones) if create_graph else ones
     if not isinstance(gradient, _core.TensorBase):

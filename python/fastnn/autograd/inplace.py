@@ -199,7 +199,7 @@ def write(x: Tensor, result: Tensor, operation: str) -> Tensor:
         node = edge_of(result)
         if node is None:
             node = FillBackward0((None,))
-        elif node.is_leaf:
+        elif not node.is_node:
             from ..ops.shape import CloneBackward0
 
             node = CloneBackward0((node,))

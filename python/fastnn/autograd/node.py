@@ -26,7 +26,7 @@ class Node:
     """
 
     __slots__ = ("__weakref__", "birth", "edges", "saved")
-    is_leaf: ClassVar[bool] = False
+    is_node: ClassVar[bool] = True  # a leaf tensor, the other kind of vertex, says False
     parent: MultiNode | None = None  # of an Output alone
 
     def __init__(self, edges: tuple[Any, ...], saved: tuple[Any, ...] = ()) -> None:

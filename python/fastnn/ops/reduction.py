@@ -55,7 +55,15 @@ def _expanded(g: Any, shape: tuple[int, ...], axes: tuple[int, ...] | None, keep
         g = g.reshape(kept)
     elif axes is None and g.ndim and not keepdim:
         g = g.reshape((1,) * len(shape))
-    return g.expand(shape) if isinstance(g, Tensor) else np.broadcast_to(g, shape)
+    if isinstance(g, Tensor):
+        return g.expand(shape)
+    if (
+        g.size == 1 and math.prod(shape) <= 4096
+    ):  # broadcast_to costs ten times as much as filling so few
+        out = np.empty(shape, g.dtype)
+        out.fill(g if g.ndim == 0 else g.item())
+        return out
+    return np.broadcast_to(g, shape)
 
 
 class SumBackward0(Node):
