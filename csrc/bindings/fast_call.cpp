@@ -19,6 +19,8 @@ struct NumpyObjects {
     py::detail::npy_api* api = nullptr;
     PyObject* float32 = nullptr;
     PyObject* float64 = nullptr;
+    PyObject* float32_type = nullptr;
+    PyObject* float64_type = nullptr;
     PyObject* int32 = nullptr;
     PyObject* int64 = nullptr;
     PyObject* uint32 = nullptr;
@@ -117,6 +119,14 @@ DType array_dtype(PyObject* object) {
 DType float_dtype(PyObject* object) {
     const DType dtype = array_dtype(object);
     return dtype == DType::float32 || dtype == DType::float64 ? dtype : DType::other;
+}
+
+DType dtype_argument(PyObject* object) {
+    if (object == numpy.float32 || object == numpy.float32_type)
+        return DType::float32;
+    if (object == numpy.float64 || object == numpy.float64_type)
+        return DType::float64;
+    return DType::other;
 }
 
 bool int_argument(PyObject* object, int64_t* value) {
@@ -235,11 +245,15 @@ void init_fast_call(py::module_& m) {
     numpy.api = &py::detail::npy_api::get();
     numpy.float32 = py::dtype::of<float>().release().ptr();
     numpy.float64 = py::dtype::of<double>().release().ptr();
+    const py::module_ module = py::module_::import("numpy");
+    numpy.float32_type = py::object(module.attr("float32")).release().ptr();
+    numpy.float64_type = py::object(module.attr("float64")).release().ptr();
     numpy.int32 = py::dtype::of<int32_t>().release().ptr();
     numpy.int64 = py::dtype::of<int64_t>().release().ptr();
     numpy.uint32 = py::dtype::of<uint32_t>().release().ptr();
     numpy.boolean = py::dtype::of<bool>().release().ptr();
     register_elementwise();
+    register_random();
     register_norm();
     register_softmax();
     register_pool();

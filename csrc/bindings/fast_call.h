@@ -59,6 +59,8 @@ inline ArrayFields* array_of(PyObject* object) {
 DType array_dtype(PyObject* object);
 // float32 or float64 if `object` is such an array, else `other`.
 DType float_dtype(PyObject* object);
+// float32 or float64 if `object` is that dtype or NumPy's scalar type of it.
+DType dtype_argument(PyObject* object);
 bool int_argument(PyObject* object, int64_t* value);
 bool bool_argument(PyObject* object, bool* value);
 bool float_argument(PyObject* object, double* value);
@@ -136,6 +138,7 @@ auto with_float(DType dtype, F&& f) {
 
 // One per family: registers its kernels.
 void register_elementwise();
+void register_random();
 void register_norm();
 void register_softmax();
 void register_pool();

@@ -70,6 +70,12 @@ from fastnn.backends.cpu.norm import (
     batch_norm as batch_norm,
     batch_norm_backward as batch_norm_backward,
 )
+from fastnn.backends.cpu.random import (
+    dropout as dropout,
+    dropout_backward as dropout_backward,
+    philox as philox,
+    uniform as uniform,
+)
 
 name = "cpu"
 
