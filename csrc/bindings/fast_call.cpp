@@ -253,6 +253,7 @@ void init_fast_call(py::module_& m) {
     numpy.uint32 = py::dtype::of<uint32_t>().release().ptr();
     numpy.boolean = py::dtype::of<bool>().release().ptr();
     register_elementwise();
+    register_optim();
     register_random();
     register_norm();
     register_softmax();

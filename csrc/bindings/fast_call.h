@@ -138,6 +138,7 @@ auto with_float(DType dtype, F&& f) {
 
 // One per family: registers its kernels.
 void register_elementwise();
+void register_optim();
 void register_random();
 void register_norm();
 void register_softmax();

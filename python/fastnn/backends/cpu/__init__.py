@@ -76,6 +76,10 @@ from fastnn.backends.cpu.random import (
     philox as philox,
     uniform as uniform,
 )
+from fastnn.backends.cpu.optim import (
+    adam_step as adam_step,
+    sgd_step as sgd_step,
+)
 
 name = "cpu"
 
