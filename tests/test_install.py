@@ -65,7 +65,7 @@ CLEAN = {
         ("", [], "no C++ compiler was found when fastnn was built"),
         (
             os.environ.get("PATH", ""),
-            ["-C", "cmake.define.FASTNN_CPU=OFF"],
+            ["--config-settings", "cmake.define.FASTNN_CPU=OFF"],
             "the build was configured with FASTNN_CPU=OFF",
         ),
     ],
