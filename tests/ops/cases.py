@@ -212,7 +212,7 @@ CASES += [
     Case("log_softmax", lambda x: F.log_softmax(x, -1), lambda x: np.log(_softmax(x, -1)), ((3, 4),), terms=4),
     Case("log_softmax_axis", lambda x: F.log_softmax(x, 1), lambda x: np.log(_softmax(x, 1)), ((2, 3, 2),), terms=3),
     Case("cross_entropy", lambda x: F.cross_entropy(x, TARGET), lambda x: _cross_entropy(x, [2, 0, 1, 2], np.ones(3), -1, 0.0), ((4, 3),), terms=12),
-    Case("cross_entropy_weight", lambda x: F.cross_entropy(x, TARGET, T(WEIGHT).to(x.dtype), 0, label_smoothing=0.1), lambda x: _cross_entropy(x, [2, 0, 1, 2], WEIGHT, 0, 0.1), ((4, 3),), terms=12),
+    Case("cross_entropy_weight", lambda x: F.cross_entropy(x, TARGET, T(WEIGHT).to(x.dtype), ignore_index=0, label_smoothing=0.1), lambda x: _cross_entropy(x, [2, 0, 1, 2], WEIGHT, 0, 0.1), ((4, 3),), terms=12),
     Case("cross_entropy_image", lambda x: F.cross_entropy(x, T([[0, 1], [2, 2]]), reduction="sum"), lambda x: 4 * _cross_entropy(x.transpose(0, 2, 1).reshape(4, 3), [0, 1, 2, 2], np.ones(3), -1, 0.0), ((2, 3, 2),), terms=12),
     Case("cross_entropy_none", lambda x: F.cross_entropy(x, TARGET, reduction="none"), lambda x: _logsumexp(x) - x[np.arange(4), [2, 0, 1, 2]], ((4, 3),), terms=3),
     Case("cross_entropy_soft", lambda x: F.cross_entropy(x, T(_softmax(np.arange(12.0).reshape(4, 3), 1)).to(x.dtype)), lambda x: -(_softmax(np.arange(12.0).reshape(4, 3), 1) * np.log(_softmax(x, 1))).sum() / 4, ((4, 3),), terms=12),

@@ -30,6 +30,8 @@ class _BatchNorm(Module):
         track_running_stats: bool = True,
         device: Any = None,
         dtype: Any = None,
+        *,
+        bias: bool = True,
     ) -> None:
         super().__init__()
         check_device(device, type(self).__name__)
@@ -40,7 +42,9 @@ class _BatchNorm(Module):
         self.track_running_stats = track_running_stats
         n = num_features
         self.register_parameter("weight", Parameter(ones(n, dtype=dtype)) if affine else None)
-        self.register_parameter("bias", Parameter(zeros(n, dtype=dtype)) if affine else None)
+        self.register_parameter(
+            "bias", Parameter(zeros(n, dtype=dtype)) if affine and bias else None
+        )
         track = track_running_stats
         self.register_buffer("running_mean", zeros(n, dtype=dtype) if track else None)
         self.register_buffer("running_var", ones(n, dtype=dtype) if track else None)
@@ -56,8 +60,9 @@ class _BatchNorm(Module):
     def reset_parameters(self) -> None:
         """Forget the running statistics; weight 1, bias 0."""
         self.reset_running_stats()
-        if self.weight is not None and self.bias is not None:
+        if self.weight is not None:
             self.weight.data.fill_(1)
+        if self.bias is not None:
             self.bias.data.fill_(0)
 
     def _check_input(self, shape: tuple[int, ...]) -> None:
@@ -87,7 +92,7 @@ class _BatchNorm(Module):
         """The arguments that ``repr`` shows."""
         return (
             f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}, "
-            f"track_running_stats={self.track_running_stats}"
+            f"bias={self.bias is not None}, track_running_stats={self.track_running_stats}"
         )
 
 

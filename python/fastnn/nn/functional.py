@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ..ops.activation import leaky_relu, sigmoid, tanh
+from ..ops.activation import leaky_relu as _leaky_relu
+from ..ops.activation import sigmoid, tanh
 from ..ops.activation import relu as _relu
 from ..ops.conv import conv2d
 from ..ops.creation import one_hot
@@ -47,3 +48,9 @@ __all__ = [
 def relu(input: Tensor, inplace: bool = False) -> Tensor:
     """max(input, 0), element by element; ``inplace`` writes it into ``input``."""
     return input.relu_() if inplace else _relu(input)
+
+
+def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
+    """input where it is positive, else negative_slope * input; ``inplace`` writes it into ``input``."""
+    out = _leaky_relu(input, negative_slope)
+    return input._write(out, "leaky_relu_") if inplace else out

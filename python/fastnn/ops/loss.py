@@ -20,8 +20,7 @@ def _reduce(loss: Tensor, reduction: str) -> Tensor:
     return loss.sum() if reduction == "sum" else loss
 
 
-def _pair(operation: str, x: Tensor, target: Tensor, reduction: str) -> tuple[Tensor, Tensor]:
-    check_reduction(reduction)
+def _pair(operation: str, x: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     if x._data.shape != target._data.shape:
         warnings.warn(
             f"{operation}: using a target size {tuple(target.shape)} that is different to the input size "
@@ -35,21 +34,35 @@ def _pair(operation: str, x: Tensor, target: Tensor, reduction: str) -> tuple[Te
     return promote(x, target, floating=True)
 
 
-def mse_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
+def mse_loss(
+    input: Tensor,
+    target: Tensor,
+    size_average: None = None,
+    reduce: None = None,
+    reduction: str = "mean",
+) -> Tensor:
     """(x - target)**2, averaged, summed or as it is.
 
     >>> import fastnn
     >>> fastnn.nn.functional.mse_loss(fastnn.zeros(2), fastnn.tensor([1., 3.]))
     tensor(5.)
     """
-    a, b = _pair("mse_loss", input, target, reduction)
+    check_reduction(reduction, size_average, reduce)
+    a, b = _pair("mse_loss", input, target)
     difference = a - b
     return _reduce(difference * difference, reduction)
 
 
-def l1_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
+def l1_loss(
+    input: Tensor,
+    target: Tensor,
+    size_average: None = None,
+    reduce: None = None,
+    reduction: str = "mean",
+) -> Tensor:
     """\\|x - target\\|, averaged, summed or as it is."""
-    a, b = _pair("l1_loss", input, target, reduction)
+    check_reduction(reduction, size_average, reduce)
+    a, b = _pair("l1_loss", input, target)
     return _reduce((a - b).abs(), reduction)
 
 
@@ -61,7 +74,12 @@ def _same_shape(operation: str, x: Tensor, target: Tensor) -> None:
 
 
 def binary_cross_entropy(
-    input: Tensor, target: Tensor, weight: Tensor | None = None, reduction: str = "mean"
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    size_average: None = None,
+    reduce: None = None,
+    reduction: str = "mean",
 ) -> Tensor:
     """-(t log x + (1 - t) log(1 - x)) for probabilities ``input``; logarithms are limited to -100.
 
@@ -69,7 +87,7 @@ def binary_cross_entropy(
         ValueError: shapes that differ.
         RuntimeError: an x outside [0, 1].
     """
-    check_reduction(reduction)
+    check_reduction(reduction, size_average, reduce)
     _same_shape("binary_cross_entropy", input, target)
     data = input._data
     if data.size and not (data.min() >= 0 and data.max() <= 1):
@@ -84,6 +102,8 @@ def binary_cross_entropy_with_logits(
     input: Tensor,
     target: Tensor,
     weight: Tensor | None = None,
+    size_average: None = None,
+    reduce: None = None,
     reduction: str = "mean",
     pos_weight: Tensor | None = None,
 ) -> Tensor:
@@ -92,7 +112,7 @@ def binary_cross_entropy_with_logits(
     Raises:
         ValueError: shapes that differ.
     """
-    check_reduction(reduction)
+    check_reduction(reduction, size_average, reduce)
     _same_shape("binary_cross_entropy_with_logits", input, target)
     # log(1 + exp(-x)) = max(-x, 0) + log(1 + exp(-|x|))
     softplus = (-input).relu() + (-(input.abs())).exp().log1p()

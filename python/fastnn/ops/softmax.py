@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +19,16 @@ if TYPE_CHECKING:
     from ..tensor import Tensor
 
 
+def _axis(dim: int | None, ndim: int, operation: str) -> int:
+    """``dim`` as an axis; None, which PyTorch deprecates, is 0 for 0, 1 and 3 dims, else 1."""
+    if dim is None:
+        warnings.warn(
+            f"{operation}: the implicit choice of dim is deprecated, pass dim=", stacklevel=3
+        )
+        dim = 0 if ndim in (0, 1, 3) else 1
+    return normalize_dim(dim, ndim)
+
+
 class SoftmaxBackward0(Node):
     __slots__ = ()
 
@@ -32,7 +43,7 @@ class SoftmaxBackward0(Node):
         return (gy - y * gy.sum(axis, keepdim=True),)
 
 
-def softmax(input: Tensor, dim: int, dtype: Any = None) -> Tensor:
+def softmax(input: Tensor, dim: int | None = None, dtype: Any = None) -> Tensor:
     """exp(x) / sum(exp(x)) along ``dim``, without overflow.
 
     >>> import fastnn
@@ -42,7 +53,7 @@ def softmax(input: Tensor, dim: int, dtype: Any = None) -> Tensor:
     if dtype is not None:
         input = cast(input, dtype.numpy)
     data = _floating(input, "softmax")._data
-    axis = normalize_dim(dim, data.ndim)
+    axis = _axis(dim, data.ndim, "softmax")
     if data.ndim == 0:
         return softmax(input.reshape(1), 0).reshape(())
     y = by_type[type(data)].softmax(data, axis)
@@ -63,12 +74,12 @@ class LogSoftmaxBackward0(Node):
         return (g - self.output(array).exp() * g.sum(axis, keepdim=True),)
 
 
-def log_softmax(input: Tensor, dim: int, dtype: Any = None) -> Tensor:
+def log_softmax(input: Tensor, dim: int | None = None, dtype: Any = None) -> Tensor:
     """log(softmax(x)) along ``dim``, accurate where softmax underflows."""
     if dtype is not None:
         input = cast(input, dtype.numpy)
     data = _floating(input, "log_softmax")._data
-    axis = normalize_dim(dim, data.ndim)
+    axis = _axis(dim, data.ndim, "log_softmax")
     if data.ndim == 0:
         return log_softmax(input.reshape(1), 0).reshape(())
     y = by_type[type(data)].log_softmax(data, axis)
@@ -150,7 +161,9 @@ def cross_entropy(
     input: Tensor,
     target: Tensor,
     weight: Tensor | None = None,
+    size_average: None = None,
     ignore_index: int = -100,
+    reduce: None = None,
     reduction: str = "mean",
     label_smoothing: float = 0.0,
 ) -> Tensor:
@@ -161,6 +174,7 @@ def cross_entropy(
         target: class indices (int64) of shape (N, d1, ...), or probabilities of input's shape.
         weight: (C,), a factor for each class.
         ignore_index: targets that count nothing.
+        size_average, reduce: replaced by ``reduction``; only None.
         reduction: "mean" (over the targets' weights), "sum" or "none".
         label_smoothing: the share, in [0, 1], that is spread over all classes.
 
@@ -172,7 +186,7 @@ def cross_entropy(
     >>> fastnn.nn.functional.cross_entropy(fastnn.zeros(2, 4), fastnn.tensor([0, 3]))
     tensor(1.3863)
     """
-    check_reduction(reduction)
+    check_reduction(reduction, size_average, reduce)
     if not 0.0 <= label_smoothing <= 1.0:
         raise ValueError(
             f"cross_entropy: label_smoothing must be between 0.0 and 1.0, got {label_smoothing}"
@@ -226,8 +240,12 @@ def _soft_cross_entropy(
     return total / max(loss._data.size, 1) if reduction == "mean" else total
 
 
-def check_reduction(reduction: str) -> None:
-    """Raise ValueError unless ``reduction`` is "mean", "sum" or "none"."""
+def check_reduction(reduction: str, size_average: None = None, reduce: None = None) -> None:
+    """Raise ValueError unless ``reduction`` is "mean", "sum" or "none" and the arguments it replaced are None."""
+    if size_average is not None or reduce is not None:
+        raise ValueError(
+            "size_average and reduce are not supported: use reduction='mean', 'sum' or 'none'"
+        )
     if reduction not in ("mean", "sum", "none"):
         raise ValueError(f"{reduction!r} is not a valid value for reduction: mean, sum or none")
 
@@ -236,14 +254,16 @@ def nll_loss(
     input: Tensor,
     target: Tensor,
     weight: Tensor | None = None,
+    size_average: None = None,
     ignore_index: int = -100,
+    reduce: None = None,
     reduction: str = "mean",
 ) -> Tensor:
     """Negative log-likelihood: -weight[t] * logp[n, t], for log-probabilities ``input``.
 
     Args, Raises: as ``cross_entropy``.
     """
-    check_reduction(reduction)
+    check_reduction(reduction, size_average, reduce)
     _check_target("nll_loss", input, target, weight)
     rows = _classes_last(input)
     t = target._data.reshape(-1).astype(np.int64)
