@@ -1,5 +1,9 @@
 #include "bindings/array.h"
 
+#include <algorithm>
+#include <array>
+#include <memory>
+
 namespace fastnn::bindings {
 
 namespace {
@@ -20,31 +24,39 @@ void destroy(void* pointer) {
 
 } // namespace
 
+void contiguous_strides(ssize_t item_size, std::span<const ssize_t> shape,
+                        std::span<const size_t> order, std::span<ssize_t> strides) {
+    ssize_t step = item_size;
+    for (const size_t axis : order) {
+        strides[axis] = step;
+        // (An axis of length 0 is counted as 1, as NumPy does.)
+        if (__builtin_mul_overflow(step, std::max<ssize_t>(shape[axis], 1), &step))
+            throw py::value_error("a result is too big for memory");
+    }
+}
+
 py::array new_array(const py::dtype& dtype, std::span<const ssize_t> shape,
                     std::span<const ssize_t> strides) {
-    std::size_t bytes = static_cast<std::size_t>(dtype.itemsize());
-    for (ssize_t n : shape) {
-        if (__builtin_mul_overflow(bytes, static_cast<std::size_t>(n), &bytes) ||
-            bytes > static_cast<std::size_t>(PTRDIFF_MAX))
-            throw py::value_error("result is too big for memory");
-    }
+    size_t bytes = static_cast<size_t>(dtype.itemsize());
+    for (const ssize_t n : shape)
+        bytes *= static_cast<size_t>(n); // strides say that it fits
     py::array::ShapeContainer shape_copy(shape.begin(), shape.end());
     py::array::StridesContainer strides_copy(strides.begin(), strides.end());
     if (bytes <= kSmall)
         return py::array(dtype, std::move(shape_copy), std::move(strides_copy));
-    Owner* owner = new Owner{pool_allocate(bytes), bytes};
-    const py::capsule base(owner, destroy);
+    std::unique_ptr<Owner> holder(new Owner{pool_allocate(bytes), bytes});
+    const py::capsule base(holder.get(), destroy);
+    const Owner* owner = holder.release();
     return py::array(dtype, std::move(shape_copy), std::move(strides_copy), owner->buffer, base);
 }
 
 py::array new_array(const py::dtype& dtype, std::span<const ssize_t> shape) {
-    ssize_t strides[64];
-    ssize_t step = dtype.itemsize();
-    for (std::size_t i = shape.size(); i-- > 0;) {
-        strides[i] = step;
-        step *= shape[i];
-    }
-    return new_array(dtype, shape, std::span<const ssize_t>(strides, shape.size()));
+    std::array<ssize_t, 64> strides;
+    std::array<size_t, 64> order;
+    for (size_t i = 0; i < shape.size(); ++i)
+        order[i] = shape.size() - 1 - i;
+    contiguous_strides(dtype.itemsize(), shape, std::span(order).first(shape.size()), strides);
+    return new_array(dtype, shape, std::span(strides).first(shape.size()));
 }
 
 std::string shape_text(const py::array& a) {

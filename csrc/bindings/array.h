@@ -79,9 +79,13 @@ inline bool is_contiguous(const py::array& a) {
 // A new array on memory of the buffer pool (on NumPy's own where it is small), C-contiguous,
 // uninitialised.
 py::array new_array(const py::dtype& dtype, std::span<const ssize_t> shape);
-// The same with the given strides in bytes, which must be a permutation of contiguous ones.
+// The same with strides in bytes, which contiguous_strides has made.
 py::array new_array(const py::dtype& dtype, std::span<const ssize_t> shape,
                     std::span<const ssize_t> strides);
+// The strides of contiguous memory whose fastest axis is order[0]. ValueError where it cannot be so
+// big.
+void contiguous_strides(ssize_t item_size, std::span<const ssize_t> shape,
+                        std::span<const size_t> order, std::span<ssize_t> strides);
 
 template <class T>
 T* mutable_data(const py::array& a) {

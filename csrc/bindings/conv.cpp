@@ -31,15 +31,11 @@ bool is_channels_last(const py::array& x) {
 }
 
 py::array new_image(const py::dtype& dtype, const Shape4& shape, bool channels_last) {
-    std::array<ssize_t, 4> strides;
-    ssize_t step = dtype.itemsize();
     const std::array<size_t, 4> order =
         channels_last ? std::array<size_t, 4>{1, 3, 2, 0} : std::array<size_t, 4>{3, 2, 1, 0};
-    for (const size_t axis : order) {
-        strides[axis] = step;
-        step *= shape[axis];
-    }
     const std::array<ssize_t, 4> lengths = {shape[0], shape[1], shape[2], shape[3]};
+    std::array<ssize_t, 4> strides;
+    contiguous_strides(dtype.itemsize(), lengths, order, strides);
     return new_array(dtype, lengths, strides);
 }
 
@@ -76,6 +72,11 @@ Shape4 check(const char* operation, const Shape4& x, const Shape4& weight, const
         if (std::ranges::any_of(shape, [](int64_t n) { return n < 0; }))
             throw py::value_error(name + ": a shape wants numbers of 0 or more, got " +
                                   shape_text(shape));
+    for (const int64_t n : {s.stride_h, s.stride_w, s.padding_h, s.padding_w, s.dilation_h,
+                            s.dilation_w, s.groups, s.kernel_h, s.kernel_w})
+        if (n > INT32_MAX)
+            throw py::value_error(name + ": " + std::to_string(n) +
+                                  " is too big for stride, padding, dilation, groups or a kernel");
     if (s.padding_h < 0 || s.padding_w < 0)
         throw py::value_error(name + ": padding wants numbers of 0 or more");
     if (s.kernel_h < 1 || s.kernel_w < 1)

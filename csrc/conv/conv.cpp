@@ -3,20 +3,41 @@
 
 #include <vector>
 
+#include "conv/winograd.h"
+
 namespace fastnn {
 namespace {
 
-void run(const TapConv<float>& conv) {
-    conv_kernels().taps_f32(conv);
+bool consecutive(const int64_t* offsets) {
+    return offsets[1] == offsets[0] + 1 && offsets[2] == offsets[0] + 2;
 }
+
 void run(const TapConv<double>& conv) {
     conv_kernels().taps_f64(conv);
 }
-void run(const WeightGrad<float>& grad) {
-    weight_grad_kernels().f32(grad);
+void run(const TapConv<float>& conv) {
+    const bool square = conv.taps_y == 3 && conv.taps_x == 3 && conv.groups == 1 &&
+                        conv.step_y == 1 && conv.step_x == 1 && consecutive(conv.dy) &&
+                        consecutive(conv.dx) && conv.dest.n > 0;
+    if (square && winograd_suits(conv.source.c, conv.dest.c, conv.dest.h, conv.dest.w))
+        winograd_kernels().convolve(conv);
+    else
+        conv_kernels().taps_f32(conv);
 }
+
 void run(const WeightGrad<double>& grad) {
     weight_grad_kernels().f64(grad);
+}
+void run(const WeightGrad<float>& grad) {
+    const ConvShape& s = grad.shape;
+    const bool square = s.kernel_h == 3 && s.kernel_w == 3 && s.groups == 1 && s.stride_h == 1 &&
+                        s.stride_w == 1 && s.dilation_h == 1 && s.dilation_w == 1;
+    // Few terms in a sum would not hide the transforms' rounding errors.
+    const bool many = grad.g.n * grad.g.h * grad.g.w >= kWinogradTerms;
+    if (square && many && winograd_suits(grad.x.c, grad.g.c, grad.g.h, grad.g.w))
+        winograd_kernels().weight_gradient(grad);
+    else
+        weight_grad_kernels().f32(grad);
 }
 
 // The taps of one axis that reach an output pixel, their source offsets ascending.

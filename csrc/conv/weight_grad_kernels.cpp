@@ -4,8 +4,9 @@
 //
 // For one image and one tap row i this is a product of g, (O, pixels), with the runs of (tap
 // columns, channels) that begin at each pixel of the image, channels last. The micro-kernel reads g
-// where it is, in either layout, and the runs from the image or a copy of it as in
-// conv_kernels.cpp; a row of output pixels is one segment of its loop.
+// where it is, in either layout, and the runs from a copy of the image as in conv_kernels.cpp; a
+// row of output pixels is one segment of its loop. Where a run is shorter than a vector (few input
+// channels), the roles change: (run, pixels) times (pixels, O), with g's channels last.
 //
 // The images are cut into parts by the shape alone; each part has its own sum, and the sums are
 // added in order, so that the number of threads does not change a bit. Floor: as the convolution's.
@@ -35,10 +36,13 @@ template <class T>
 struct Plan {
     const WeightGrad<T>& grad;
     int64_t in, out; // channels of a group
-    int64_t run;     // columns of a product: the channels of one tap, or of a row of taps
-    int64_t runs_x;  // runs in a row of taps
+    int64_t run;     // columns of a run: the channels of one tap, or of a row of taps
+    int64_t runs;    // in all: rows of taps, or taps
+    int64_t runs_x;  // in a row of taps
     int64_t rows_used, columns_used; // of the image, padding included
-    int64_t sum_size;                // of one group: [out][tap row][tap column][in]
+    int64_t sum_size;                // of one group
+    bool short_runs;                 // the runs are the rows of the product, not its columns
+    bool copy_g;
 
     explicit Plan(const WeightGrad<T>& w) : grad(w) {
         const ConvShape& s = w.shape;
@@ -47,60 +51,78 @@ struct Plan {
         const bool joined = s.dilation_w == 1;
         run = joined ? s.kernel_w * in : in;
         runs_x = joined ? 1 : s.kernel_w;
+        runs = s.kernel_h * runs_x;
         rows_used = (w.g.h - 1) * s.stride_h + (s.kernel_h - 1) * s.dilation_h + 1;
         columns_used = (w.g.w - 1) * s.stride_w + (s.kernel_w - 1) * s.dilation_w + 1;
         sum_size = out * s.kernel_h * s.kernel_w * in;
+        short_runs = run < kLanes<T> && run <= kTileRows && out > run;
+        copy_g = short_runs && (w.g.c_stride != 1 || out % kLanes<T> != 0);
+    }
+
+    // Where a sum holds the weight of output channel o, run r, and column c of the run.
+    int64_t place(int64_t o, int64_t r, int64_t c) const {
+        return short_runs ? (r * run + c) * out + o : (o * runs + r) * run + c;
+    }
+    // A tile reads up to two whole vectors at the end of a window.
+    int64_t window_size() const { return rows_used * columns_used * in + kTileColumns<T>; }
+    int64_t g_window_size() const {
+        return copy_g ? grad.g.h * grad.g.w * out + kTileColumns<T> : 0;
     }
 };
 
 // Adds image n's part of one group to sum, or begins the sum with it.
 template <class T>
-void add_image(const Plan<T>& plan, int64_t n, int64_t group, T* window, int64_t* offsets, T* sum,
-               bool first) {
+void add_image(const Plan<T>& plan, int64_t n, int64_t group, T* window, T* g_window,
+               int64_t* offsets, T* sum, bool first) {
     const ConvShape& s = plan.grad.shape;
-    const Image<const T>& g = plan.grad.g;
     const Image<const T>& x = plan.grad.x;
+    Image<const T> g = plan.grad.g;
+    g.data += n * g.n_stride + group * plan.out * g.c_stride;
     const Window at = {-s.padding_h, -s.padding_w, plan.rows_used, plan.columns_used, plan.in};
     copy_window(window, x, n, group * plan.in, plan.in, at);
     const int64_t row = at.w * plan.in;
-
-    int64_t* const a_offset = offsets;
-    int64_t* const b_offset = offsets + g.h;
-    for (int64_t y = 0; y < g.h; ++y) {
-        a_offset[y] = y * g.h_stride;
-        b_offset[y] = y * s.stride_h * row;
+    if (plan.copy_g) {
+        copy_window(g_window, g, 0, 0, plan.out, Window{0, 0, g.h, g.w, plan.out});
+        g = {g_window, 1, plan.out, g.h, g.w, 0, 1, g.w * plan.out, plan.out};
     }
+
+    // A product of (rows, pixels) with (pixels, columns): g's channels and a run's, either way
+    // around.
+    int64_t* const g_offset = offsets;
+    int64_t* const x_offset = offsets + g.h;
+    for (int64_t y = 0; y < g.h; ++y) {
+        g_offset[y] = y * g.h_stride;
+        x_offset[y] = y * s.stride_h * row;
+    }
+    const int64_t rows = plan.short_runs ? plan.run : plan.out;
+    const int64_t columns = plan.short_runs ? plan.out : plan.run;
     TileIn<T> in{};
     in.k = g.w;
     in.segments = g.h;
-    in.a_offset = a_offset;
-    in.b_offset = b_offset;
-    in.a_row = g.c_stride;
-    in.a_col = g.w_stride;
-    in.b_row = s.stride_w * plan.in;
-    const int64_t tiles = ceil_div(plan.out, kTileRows);
-    const int64_t sum_row = s.kernel_h * s.kernel_w * plan.in;
-    for (int64_t i = 0; i < s.kernel_h; ++i)
-        for (int64_t j = 0; j < plan.runs_x; ++j)
-            for (int64_t column = 0; column < plan.run; column += kTileColumns<T>) {
-                const int64_t columns = min64(kTileColumns<T>, plan.run - column);
-                in.b = window + i * s.dilation_h * row + j * s.dilation_w * plan.in + column;
-                for (int64_t tile = 0; tile < tiles; ++tile) {
-                    const int64_t o = tile * plan.out / tiles;
-                    const int64_t rows = (tile + 1) * plan.out / tiles - o;
-                    in.a = g.data + n * g.n_stride + (group * plan.out + o) * g.c_stride;
-                    const TileOut<T> to = {sum + o * sum_row + (i * s.kernel_w + j) * plan.in +
-                                               column,
-                                           sum_row,
-                                           1,
-                                           columns,
-                                           nullptr,
-                                           nullptr,
-                                           !first,
-                                           false};
-                    micro_kernels<T>().of[rows - 1][columns > kLanes<T> ? 1 : 0](in, to);
-                }
+    in.a_row = plan.short_runs ? 1 : g.c_stride;
+    in.a_col = plan.short_runs ? s.stride_w * plan.in : g.w_stride;
+    in.a_offset = plan.short_runs ? x_offset : g_offset;
+    in.b_row = plan.short_runs ? g.w_stride : s.stride_w * plan.in;
+    in.b_offset = plan.short_runs ? g_offset : x_offset;
+    const int64_t tiles = ceil_div(rows, kTileRows);
+    const int64_t sum_row = plan.short_runs ? plan.out : plan.runs * plan.run;
+    for (int64_t r = 0; r < plan.runs; ++r) {
+        const T* runs = window + r / plan.runs_x * s.dilation_h * row +
+                        r % plan.runs_x * s.dilation_w * plan.in;
+        for (int64_t column = 0; column < columns; column += kTileColumns<T>) {
+            const int64_t count = min64(kTileColumns<T>, columns - column);
+            in.b = (plan.short_runs ? g.data : runs) + column;
+            for (int64_t tile = 0; tile < tiles; ++tile) {
+                const int64_t i = tile * rows / tiles;
+                const int64_t height = (tile + 1) * rows / tiles - i;
+                in.a = plan.short_runs ? runs + i : g.data + i * g.c_stride;
+                const int64_t o = plan.short_runs ? column : i, c = plan.short_runs ? i : column;
+                const TileOut<T> to = {
+                    sum + plan.place(o, r, c), sum_row, 1, count, nullptr, nullptr, !first, false};
+                micro_kernels<T>().of[height - 1][count > kLanes<T> ? 1 : 0](in, to);
             }
+        }
+    }
 }
 
 template <class T>
@@ -117,32 +139,40 @@ void compute(const WeightGrad<T>& w) {
     }
     const int64_t parts = min64(kParts, w.x.n);
     const Scratch sums(static_cast<size_t>(parts * size) * sizeof(T));
-    // A tile reads up to two whole vectors at the end of the window.
-    const size_t window =
-        static_cast<size_t>(plan.rows_used * plan.columns_used * plan.in + kTileColumns<T>);
+    const int64_t window = plan.window_size(), g_window = plan.g_window_size();
     parallel_for(parts * s.groups, [&](int64_t chunk) {
         const int64_t part = chunk / s.groups, group = chunk % s.groups;
-        const Scratch pixels(window * sizeof(T));
+        const Scratch pixels(static_cast<size_t>(window) * sizeof(T));
+        const Scratch g_pixels(static_cast<size_t>(g_window) * sizeof(T));
         const Scratch offsets(static_cast<size_t>(2 * w.g.h) * sizeof(int64_t));
+        // What a tile reads beyond a window counts for nothing, but has to be something.
         zero(pixels.as<T>() + window - kTileColumns<T>, kTileColumns<T>);
+        if (g_window > 0)
+            zero(g_pixels.as<T>() + g_window - kTileColumns<T>, kTileColumns<T>);
         const int64_t begin = part * w.x.n / parts, end = (part + 1) * w.x.n / parts;
         for (int64_t n = begin; n < end; ++n)
-            add_image(plan, n, group, pixels.as<T>(), offsets.as<int64_t>(),
+            add_image(plan, n, group, pixels.as<T>(), g_pixels.as<T>(), offsets.as<int64_t>(),
                       sums.as<T>() + part * size + group * plan.sum_size, n == begin);
     });
-    // [o][i][j][c] becomes [o][c][i][j]; the groups' output channels follow each other in both.
-    parallel_range(
-        w.g.c, max64(1, 16384 / (plan.in * taps * parts)), [&](int64_t begin, int64_t end) {
-            for (int64_t o = begin; o < end; ++o) {
-                T* const first = sums.as<T>() + o * taps * plan.in;
-                for (int64_t part = 1; part < parts; ++part)
-                    for (int64_t i = 0; i < taps * plan.in; ++i)
-                        first[i] += first[part * size + i];
-                for (int64_t c = 0; c < plan.in; ++c)
-                    for (int64_t tap = 0; tap < taps; ++tap)
-                        w.gweight[(o * plan.in + c) * taps + tap] = first[tap * plan.in + c];
-            }
-        });
+    parallel_range(size, max64(1, 65536 / parts), [&](int64_t begin, int64_t end) {
+        for (int64_t part = 1; part < parts; ++part) {
+            const T* from = sums.as<T>() + part * size;
+            for (int64_t i = begin; i < end; ++i)
+                sums.as<T>()[i] += from[i];
+        }
+    });
+    // Run (i, j) holds [tap column][c] where a row of taps is one run, and [c] where it is not.
+    parallel_range(w.g.c, max64(1, 16384 / (plan.in * taps)), [&](int64_t begin, int64_t end) {
+        for (int64_t o = begin; o < end; ++o) {
+            const T* sum = sums.as<T>() + o / plan.out * plan.sum_size;
+            T* to = w.gweight + o * plan.in * taps;
+            for (int64_t c = 0; c < plan.in; ++c)
+                for (int64_t tap = 0; tap < taps; ++tap) {
+                    const int64_t column = tap * plan.in + c;
+                    *to++ = sum[plan.place(o % plan.out, column / plan.run, column % plan.run)];
+                }
+        }
+    });
 }
 
 void weight_grad_f32(const WeightGrad<float>& w) {
