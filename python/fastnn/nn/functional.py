@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ..ops.activation import leaky_relu as _leaky_relu
-from ..ops.activation import sigmoid, tanh
 from ..ops.activation import relu as _relu
+from ..ops.activation import sigmoid, tanh
 from ..ops.conv import conv2d
 from ..ops.creation import one_hot
 from ..ops.dropout import dropout, dropout2d
