@@ -167,3 +167,31 @@ def test_init(fill: Any, std: float) -> None:
     # 60,000 draws: the deviation's own relative deviation is 1 / sqrt(120,000) = 0.3 %
     assert w.std().item() == pytest.approx(std, rel=0.02)
     assert abs(w.mean().item()) <= 5 * max(std, 1e-9) / np.sqrt(60_000)
+
+
+def test_sequential_fuses_relu_unseen(computer: str) -> None:
+    net = nn.Sequential(
+        nn.Conv2d(2, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(64, 8), nn.ReLU(inplace=True)
+    )
+    x = fastnn.randn(3, 2, 6, 6)
+    results = []
+    for fused in (True, False):
+        net.zero_grad()
+        inner = x.detach().requires_grad_()
+        y = inner
+        if fused:
+            y = net(inner)
+        else:
+            for module in net:
+                y = module(y)
+        y.sum().backward()
+        results.append([y, inner.grad, *(p.grad for p in net.parameters())])
+    for a, b in zip(*results, strict=True):
+        # the same sums of at most 64 products, perhaps in another kernel
+        np.testing.assert_allclose(
+            a.detach().numpy(), b.detach().numpy(), rtol=0, atol=64 * 4 * 1.2e-7
+        )
+    seen = []
+    net[0].register_forward_hook(lambda m, args, out: seen.append(out.min().item()))
+    net(x)
+    assert seen[0] < 0

@@ -6,6 +6,9 @@ from collections import OrderedDict
 from collections.abc import ItemsView, Iterable, Iterator, KeysView, Mapping, ValuesView
 from typing import Any
 
+from .activation import ReLU
+from .conv import Conv2d
+from .linear import Linear
 from .module import Module
 
 
@@ -14,6 +17,16 @@ def _position(container: Module, index: int) -> str:
     if not -n <= index < n:
         raise IndexError(f"index {index} is out of range")
     return list(container._modules)[index]
+
+
+def _fuses(layer: Module, relu: ReLU) -> bool:
+    """Whether ``layer`` can apply the ReLU that follows it, and nobody could tell."""
+    return (
+        type(layer) in (Linear, Conv2d)
+        and layer._forward_hooks is None
+        and relu._forward_hooks is None
+        and relu._forward_pre_hooks is None
+    )
 
 
 class Sequential(Module):
@@ -40,9 +53,21 @@ class Sequential(Module):
                 self.add_module(str(i), module)
 
     def forward(self, input: Any) -> Any:
-        """The last module's output."""
-        for module in self._modules.values():
-            input = module(input)  # type: ignore[misc]
+        """The last module's output.
+
+        A Linear or Conv2d followed by a ReLU is one kernel call, where neither has hooks that would see between them.
+        """
+        modules: list[Any] = list(self._modules.values())
+        last = len(modules) - 1
+        i = 0
+        while i <= last:
+            module = modules[i]
+            if i < last and type(modules[i + 1]) is ReLU and _fuses(module, modules[i + 1]):
+                input = module(input, activation="relu")
+                i += 2
+            else:
+                input = module(input)
+                i += 1
         return input
 
     def __len__(self) -> int:

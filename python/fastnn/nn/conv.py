@@ -92,8 +92,8 @@ class Conv2d(Module):
         if self.bias is not None:
             init.fan_in_uniform_(self.bias, math.prod(self.weight.shape[1:]))
 
-    def forward(self, input: Tensor) -> Tensor:
-        """(N, in_channels, H, W) to (N, out_channels, H', W')."""
+    def forward(self, input: Tensor, activation: str | None = None) -> Tensor:
+        """(N, in_channels, H, W) to (N, out_channels, H', W'); ``activation`` is None or "relu"."""
         members = self._parameters
         return conv2d(
             input,
@@ -103,6 +103,7 @@ class Conv2d(Module):
             self.padding,
             self.dilation,
             self.groups,
+            activation,
         )
 
     def extra_repr(self) -> str:

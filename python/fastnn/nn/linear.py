@@ -67,10 +67,10 @@ class Linear(Module):
         if self.bias is not None:
             init.fan_in_uniform_(self.bias, self.in_features)
 
-    def forward(self, input: Tensor) -> Tensor:
-        """(..., in_features) to (..., out_features)."""
+    def forward(self, input: Tensor, activation: str | None = None) -> Tensor:
+        """(..., in_features) to (..., out_features); ``activation`` is None or "relu"."""
         members = self._parameters
-        return linear(input, members["weight"], members["bias"])  # type: ignore[arg-type]
+        return linear(input, members["weight"], members["bias"], activation)  # type: ignore[arg-type]
 
     def extra_repr(self) -> str:
         """The arguments that ``repr`` shows."""
