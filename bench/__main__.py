@@ -10,10 +10,11 @@ from pathlib import Path
 
 import fastnn
 
-from . import overhead, training
+from . import elementwise, norm, optim, overhead, pool, reduction, softmax, training
 from .measure import Result, Row, measure
 
-ROWS: list[Row] = [*overhead.ROWS, *training.ROWS]
+FAMILIES = (overhead, elementwise, reduction, pool, softmax, norm, optim, training)
+ROWS: list[Row] = [row for family in FAMILIES for row in family.ROWS]
 
 
 def _set_threads(n: int) -> None:

@@ -1,0 +1,40 @@
+"""Optimizer steps: PyTorch's fused implementations beside fastnn's."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+from .measure import Row
+
+MODELS = {
+    "MNIST CNN": [(32, 1, 3, 3), (32,), (64, 32, 3, 3), (64,), (128, 1600), (128,), (10, 128)],
+    "200 parameters of 64": [(64,)] * 200,
+    "one of 4 million": [(2000, 2000)],
+}
+
+
+def _make(library: str, name: str, shapes: list[tuple[int, ...]], options: dict[str, Any]) -> Any:
+    def make() -> Callable[[], object]:
+        module = importlib.import_module(library)
+        parameters = [module.randn(*shape).requires_grad_() for shape in shapes]
+        for p in parameters:
+            p.grad = module.ones_like(p.detach())
+        fused = {"fused": True} if library == "torch" else {}
+        optimizer = getattr(module.optim, name)(parameters, lr=1e-3, **options, **fused)
+        return lambda: optimizer.step()
+
+    return make
+
+
+ROWS = [
+    Row(
+        "optim",
+        f"{name} {model}",
+        {who: _make(who, name, shapes, options) for who in ("fastnn", "torch")},
+        20 if shapes[0] != (2000, 2000) else 3,
+    )
+    for model, shapes in MODELS.items()
+    for name, options in (("SGD", {"momentum": 0.9}), ("Adam", {}), ("AdamW", {}))
+]
