@@ -3,6 +3,7 @@
 
 #include <vector>
 
+#include "conv/planar.h"
 #include "conv/winograd.h"
 
 namespace fastnn {
@@ -13,13 +14,19 @@ bool consecutive(const int64_t* offsets) {
 }
 
 void run(const TapConv<double>& conv) {
-    conv_kernels().taps_f64(conv);
+    if (planar_suits(conv))
+        planar_kernels().f64(conv);
+    else
+        conv_kernels().taps_f64(conv);
 }
+
 void run(const TapConv<float>& conv) {
     const bool square = conv.taps_y == 3 && conv.taps_x == 3 && conv.groups == 1 &&
                         conv.step_y == 1 && conv.step_x == 1 && consecutive(conv.dy) &&
                         consecutive(conv.dx) && conv.dest.n > 0;
-    if (square && winograd_suits(conv.source.c, conv.dest.c, conv.dest.h, conv.dest.w))
+    if (planar_suits(conv))
+        planar_kernels().f32(conv);
+    else if (square && winograd_suits(conv.source.c, conv.dest.c, conv.dest.h, conv.dest.w))
         winograd_kernels().convolve(conv);
     else
         conv_kernels().taps_f32(conv);

@@ -43,8 +43,9 @@ constexpr int64_t whole_vectors(int64_t n) {
     return ceil_div(n, kLane) * kLane;
 }
 
-// -- one-dimensional transforms
-// -------------------------------------------------------------------- B^T d: 6 to 6.
+// -- one-dimensional transforms --
+
+// B^T d: 6 to 6.
 FASTNN_INLINE void input_transform(const V (&d)[6], V (&t)[6]) {
     const V even = d[4] - 4 * d[2], odd = d[3] - 4 * d[1];
     const V near = d[4] - d[2], far = 2 * (d[3] - d[1]);
@@ -123,9 +124,9 @@ FASTNN_INLINE void transform(const Apply& apply, const Read& read, const Write& 
     }
 }
 
-// -- the parts of both algorithms
-// ------------------------------------------------------------------- Rows of tiles, of all images
-// one after the other.
+// -- the parts of both algorithms --
+
+// Rows of tiles, of all images one after the other.
 struct Tiles {
     int64_t y, x;       // in an image
     int64_t rows;       // of tiles, in all
@@ -135,34 +136,111 @@ struct Tiles {
         : y(ceil_div(h, kTile)), x(ceil_div(w, kTile)), rows(n * y),
           chunk_rows(max64(1, kTilesOfChunk / x)) {}
     int64_t most() const { return chunk_rows * x; }
-    int64_t source_width() const { return x * kTile + kReach - kTile; }
 };
 
-// The transforms of the source under a chunk: [element][tile][channel], channels to whole vectors.
-void transform_source(const Image<const float>& source, int64_t dy, int64_t dx, const Tiles& tiles,
-                      int64_t row_begin, int64_t row_end, float* window, float* to) {
-    const int64_t pitch = whole_vectors(source.c);
+// The pixels under a chunk's tiles, channels last: the image itself where it lies so, else a copy,
+// made of all that a chunk needs of one image at once.
+class Pixels {
+  public:
+    Pixels(const Image<const float>& image, const Tiles& tiles, int64_t reach)
+        : image_(image), tiles_(tiles), reach_(reach), pitch_(whole_vectors(image.c)),
+          direct_(image.c_stride == 1 && image.c % kLane == 0),
+          copy_(static_cast<size_t>(direct_ ? 0 : most_rows() * image.w * pitch_) * sizeof(float)),
+          outside_(static_cast<size_t>(pitch_) * sizeof(float)) {
+        zero(outside_.as<float>(), pitch_);
+    }
+
+    int64_t pitch() const { return pitch_; }
+
+    // Prepares tile rows [row, end) as far as they are in one image, and returns where they end.
+    int64_t prepare(int64_t row, int64_t end, int64_t dy) {
+        const int64_t n = row / tiles_.y, first = row % tiles_.y;
+        const int64_t count = min64(end - row, tiles_.y - first);
+        top_ = max64(0, first * kTile + dy);
+        const int64_t bottom = min64(image_.h, (first + count - 1) * kTile + dy + reach_);
+        if (direct_) {
+            base_ = image_.data + n * image_.n_stride + top_ * image_.h_stride;
+            h_stride_ = image_.h_stride;
+            w_stride_ = image_.w_stride;
+        } else {
+            if (bottom > top_)
+                copy_window(copy_.as<float>(), image_, n, 0, image_.c,
+                            Window{top_, 0, bottom - top_, image_.w, pitch_});
+            base_ = copy_.as<float>();
+            h_stride_ = image_.w * pitch_;
+            w_stride_ = pitch_;
+        }
+        return row + count;
+    }
+
+    // The pixels of the square that begins at (y, x) of the prepared image; zeros outside of it.
+    template <int Side>
+    FASTNN_INLINE void square(int64_t y, int64_t x, const float* (&pixels)[Side * Side]) const {
+        for (int i = 0; i < Side; ++i)
+            for (int j = 0; j < Side; ++j) {
+                const bool inside =
+                    y + i >= 0 && y + i < image_.h && x + j >= 0 && x + j < image_.w;
+                pixels[i * Side + j] =
+                    inside ? base_ + (y + i - top_) * h_stride_ + (x + j) * w_stride_
+                           : outside_.as<float>();
+            }
+    }
+
+  private:
+    int64_t most_rows() const {
+        return min64(image_.h, (min64(tiles_.chunk_rows, tiles_.y) - 1) * kTile + reach_);
+    }
+
+    const Image<const float>& image_;
+    const Tiles& tiles_;
+    const int64_t reach_, pitch_;
+    const bool direct_;
+    const Scratch copy_, outside_;
+    const float* base_ = nullptr;
+    int64_t top_ = 0, h_stride_ = 0, w_stride_ = 0;
+};
+
+// Transforms the Side x Side pixels of each tile of a chunk to [element][tile][channel], the
+// channels filled up to whole vectors.
+template <int Side, class Apply>
+FASTNN_INLINE void transform_tiles(const Apply& apply, Pixels& source, int64_t dy, int64_t dx,
+                                   const Tiles& tiles, int64_t begin, int64_t end, float* to) {
+    const int64_t pitch = source.pitch();
     const int64_t element = tiles.most() * pitch;
-    const int64_t width = tiles.source_width();
-    for (int64_t row = row_begin; row < row_end; ++row) {
-        copy_window(window, source, row / tiles.y, 0, source.c,
-                    Window{row % tiles.y * kTile + dy, dx, kReach, width, pitch});
-        for (int64_t tile = 0; tile < tiles.x; ++tile, to += pitch)
-            for (int64_t c = 0; c < pitch; c += kLane) {
-                const float* from = window + tile * kTile * pitch + c;
-                transform<6, 6>([](const V(&d)[6], V(&t)[6])
-                                    __attribute__((always_inline)) { input_transform(d, t); },
-                                [&](int i, int j) __attribute__((always_inline)) {
-                                    return load(from + (i * width + j) * pitch);
-                                },
-                                [&](int i, int j, V v) __attribute__((always_inline)) {
-                                    store(to + (i * 6 + j) * element + c, v);
-                                });
+    for (int64_t row = begin; row < end;) {
+        const int64_t stop = source.prepare(row, end, dy);
+        for (; row < stop; ++row)
+            for (int64_t tile = 0; tile < tiles.x; ++tile, to += pitch) {
+                const float* pixels[Side * Side];
+                source.square<Side>(row % tiles.y * kTile + dy, tile * kTile + dx, pixels);
+                for (int64_t c = 0; c < pitch; c += kLane)
+                    transform<Side, kReach>(
+                        apply,
+                        [&](int i, int j) __attribute__((always_inline)) {
+                            return load(pixels[i * Side + j] + c);
+                        },
+                        [&](int i, int j, V v) __attribute__((always_inline)) {
+                            store(to + (i * kReach + j) * element + c, v);
+                        });
             }
     }
 }
 
-// -- convolution --------------------------------------------------------------------------------
+void transform_source(Pixels& source, int64_t dy, int64_t dx, const Tiles& tiles, int64_t begin,
+                      int64_t end, float* to) {
+    const auto apply = [](const V(&d)[6], V(&t)[6])
+                           __attribute__((always_inline)) { input_transform(d, t); };
+    transform_tiles<6>(apply, source, dy, dx, tiles, begin, end, to);
+}
+
+void transform_gradient(Pixels& g, const Tiles& tiles, int64_t begin, int64_t end, float* to) {
+    const auto apply = [](const V(&d)[4], V(&t)[6])
+                           __attribute__((always_inline)) { output_transposed(d, t); };
+    transform_tiles<4>(apply, g, 0, 0, tiles, begin, end, to);
+}
+
+// -- convolution --
+
 // [element][panel][c][channels of the panel]
 void transform_weights(const TapConv<float>& conv, int64_t panels, float* to) {
     const int64_t in = conv.source.c, out = conv.dest.c;
@@ -193,40 +271,29 @@ void transform_weights(const TapConv<float>& conv, int64_t panels, float* to) {
     });
 }
 
-// Results of one row of tiles, from [element][tile][o] to [4][the columns that exist][o].
+// Results of one row of tiles, from [element][tile][o] to pixels with the channels last.
 void transform_results(const TapConv<float>& conv, const float* products, int64_t element,
-                       int64_t tiles_x, float* to) {
+                       int64_t tiles_x, float* to, int64_t h_stride, int64_t w_stride,
+                       int64_t rows) {
     const int64_t out = conv.dest.c, pitch = whole_vectors(out);
-    const int64_t width = conv.dest.w;
     const V least = broadcast(conv.relu ? 0.0f : -__builtin_inff());
-    for (int64_t tile = 0; tile < tiles_x; ++tile)
+    for (int64_t tile = 0; tile < tiles_x; ++tile) {
+        const int64_t columns = conv.dest.w - tile * kTile;
         for (int64_t o = 0; o < pitch; o += kLane) {
-            const int64_t columns = width - tile * kTile;
             const float* from = products + tile * pitch + o;
-            float* target = to + tile * kTile * pitch + o;
+            float* target = to + tile * kTile * w_stride + o;
             const V bias = conv.bias ? load_partial(conv.bias + o, min64(kLane, out - o)) : V{};
-            V half[4][6];
-#pragma GCC unroll 6
-            for (int j = 0; j < 6; ++j) {
-                V column[6], t[4];
-#pragma GCC unroll 6
-                for (int i = 0; i < 6; ++i)
-                    column[i] = load(from + (i * 6 + j) * element);
-                output_transform(column, t);
-#pragma GCC unroll 4
-                for (int i = 0; i < 4; ++i)
-                    half[i][j] = t[i];
-            }
-#pragma GCC unroll 4
-            for (int i = 0; i < 4; ++i) {
-                V t[4];
-                output_transform(half[i], t);
-#pragma GCC unroll 4
-                for (int j = 0; j < 4; ++j)
-                    if (j < columns)
-                        store(target + (i * width + j) * pitch, max(least, t[j] + bias));
-            }
+            transform<6, 4>(
+                [](const V(&m)[6], V(&y)[4])
+                    __attribute__((always_inline)) { output_transform(m, y); },
+                [&](int i, int j)
+                    __attribute__((always_inline)) { return load(from + (i * 6 + j) * element); },
+                [&](int i, int j, V v) __attribute__((always_inline)) {
+                    if (i < rows && j < columns)
+                        store(target + i * h_stride + j * w_stride, max(least, v + bias));
+                });
         }
+    }
 }
 
 void convolve(const TapConv<float>& conv) {
@@ -242,13 +309,10 @@ void convolve(const TapConv<float>& conv) {
     const int64_t most = tiles.most();
     parallel_range(tiles.rows, tiles.chunk_rows, [&](int64_t begin, int64_t end) {
         const int64_t count = (end - begin) * tiles.x;
-        const Scratch window(static_cast<size_t>(kReach * tiles.source_width() * in_pitch) *
-                             sizeof(float));
+        Pixels source(conv.source, tiles, kReach);
         const Scratch sources(static_cast<size_t>(kElements * most * in_pitch) * sizeof(float));
         const Scratch products(static_cast<size_t>(kElements * most * out_pitch) * sizeof(float));
-        const Scratch results(static_cast<size_t>(kTile * d.w * out_pitch) * sizeof(float));
-        transform_source(conv.source, conv.dy[0], conv.dx[0], tiles, begin, end, window.as<float>(),
-                         sources.as<float>());
+        transform_source(source, conv.dy[0], conv.dx[0], tiles, begin, end, sources.as<float>());
         const int64_t groups = ceil_div(count, kTileRows);
         TileIn<float> a{};
         a.k = in;
@@ -276,41 +340,28 @@ void convolve(const TapConv<float>& conv) {
                     micro_kernels<float>().of[rows - 1][width > kLane ? 1 : 0](a, to);
                 }
             }
+        // Straight into the result if its channels are last and whole vectors, else through a copy.
+        const bool direct = d.c_stride == 1 && out == out_pitch;
+        const Scratch results(static_cast<size_t>(direct ? 0 : kTile * d.w * out_pitch) *
+                              sizeof(float));
         for (int64_t row = begin; row < end; ++row) {
-            transform_results(conv, products.as<float>() + (row - begin) * tiles.x * out_pitch,
-                              most * out_pitch, tiles.x, results.as<float>());
-            const int64_t y = row % tiles.y * kTile;
-            write_window(d, row / tiles.y, results.as<float>(),
-                         Window{y, 0, min64(kTile, d.h - y), d.w, out_pitch});
+            const float* from = products.as<float>() + (row - begin) * tiles.x * out_pitch;
+            const int64_t n = row / tiles.y, y = row % tiles.y * kTile;
+            const int64_t rows = min64(kTile, d.h - y);
+            if (direct) {
+                transform_results(conv, from, most * out_pitch, tiles.x,
+                                  d.data + n * d.n_stride + y * d.h_stride, d.h_stride, d.w_stride,
+                                  rows);
+            } else {
+                transform_results(conv, from, most * out_pitch, tiles.x, results.as<float>(),
+                                  d.w * out_pitch, out_pitch, rows);
+                write_window(d, n, results.as<float>(), Window{y, 0, rows, d.w, out_pitch});
+            }
         }
     });
 }
 
-// -- weight gradient
-// -------------------------------------------------------------------------------- The transforms
-// of g over a chunk: [element][tile][o].
-void transform_gradient(const Image<const float>& g, const Tiles& tiles, int64_t row_begin,
-                        int64_t row_end, float* window, float* to) {
-    const int64_t pitch = whole_vectors(g.c);
-    const int64_t element = tiles.most() * pitch;
-    const int64_t width = tiles.x * kTile;
-    for (int64_t row = row_begin; row < row_end; ++row) {
-        copy_window(window, g, row / tiles.y, 0, g.c,
-                    Window{row % tiles.y * kTile, 0, kTile, width, pitch});
-        for (int64_t tile = 0; tile < tiles.x; ++tile, to += pitch)
-            for (int64_t o = 0; o < pitch; o += kLane) {
-                const float* from = window + tile * kTile * pitch + o;
-                transform<4, 6>([](const V(&d)[4], V(&t)[6])
-                                    __attribute__((always_inline)) { output_transposed(d, t); },
-                                [&](int i, int j) __attribute__((always_inline)) {
-                                    return load(from + (i * width + j) * pitch);
-                                },
-                                [&](int i, int j, V v) __attribute__((always_inline)) {
-                                    store(to + (i * 6 + j) * element + o, v);
-                                });
-            }
-    }
-}
+// -- weight gradient --
 
 void weight_gradient(const WeightGrad<float>& w) {
     const int64_t in = w.x.c, in_pitch = whole_vectors(in);
@@ -323,10 +374,7 @@ void weight_gradient(const WeightGrad<float>& w) {
                                          kSumBytes / (size * static_cast<int64_t>(sizeof(float)))));
     const Scratch sums(static_cast<size_t>(parts * size) * sizeof(float));
     parallel_for(parts, [&](int64_t part) {
-        const Scratch window(static_cast<size_t>(kReach * tiles.source_width() * in_pitch) *
-                             sizeof(float));
-        const Scratch g_window(static_cast<size_t>(kTile * tiles.x * kTile * out_pitch) *
-                               sizeof(float));
+        Pixels source(w.x, tiles, kReach), gradient(w.g, tiles, kTile);
         const Scratch sources(static_cast<size_t>(kElements * most * in_pitch) * sizeof(float));
         const Scratch gradients(static_cast<size_t>(kElements * most * out_pitch) * sizeof(float));
         float* const sum = sums.as<float>() + part * size;
@@ -334,9 +382,9 @@ void weight_gradient(const WeightGrad<float>& w) {
         for (int64_t chunk = first; chunk < last; ++chunk) {
             const int64_t begin = chunk * tiles.chunk_rows;
             const int64_t end = min64(tiles.rows, begin + tiles.chunk_rows);
-            transform_source(w.x, -w.shape.padding_h, -w.shape.padding_w, tiles, begin, end,
-                             window.as<float>(), sources.as<float>());
-            transform_gradient(w.g, tiles, begin, end, g_window.as<float>(), gradients.as<float>());
+            transform_source(source, -w.shape.padding_h, -w.shape.padding_w, tiles, begin, end,
+                             sources.as<float>());
+            transform_gradient(gradient, tiles, begin, end, gradients.as<float>());
             TileIn<float> a{};
             a.k = (end - begin) * tiles.x;
             a.a_row = 1;

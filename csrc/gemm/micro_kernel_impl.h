@@ -41,11 +41,33 @@ FASTNN_INLINE void store_columns(const T* tile, int64_t rows, int64_t width,
     }
 }
 
+// A tile of fewer columns than its vectors have lanes.
+template <class T>
+FASTNN_INLINE void store_rows(const T* tile, int64_t rows, int64_t width, const TileOut<T>& out) {
+    constexpr int lanes = kLanes<T>;
+    const Vec<T> least = broadcast(out.relu ? T{} : -static_cast<T>(__builtin_inf()));
+    for (int64_t j = 0; j < out.columns; j += lanes) {
+        const int64_t count = out.columns - j < lanes ? out.columns - j : lanes;
+        const Vec<T> column_bias =
+            out.column_bias ? load_partial(out.column_bias + j, count) : Vec<T>{};
+        for (int64_t i = 0; i < rows; ++i) {
+            T* c = out.c + i * out.row + j;
+            Vec<T> v = load(tile + i * width + j);
+            if (out.accumulate)
+                v += load_partial(c, count);
+            v += broadcast(out.row_bias ? out.row_bias[i] : T{}) + column_bias;
+            store_partial(c, max(least, v), count);
+        }
+    }
+}
+
 // A tile at the edge of C, or of a C whose columns are not contiguous.
 template <class T>
 __attribute__((noinline)) void store_edge(const T* tile, int64_t rows, int64_t width,
                                           const TileOut<T>& out) {
-    if (out.row == 1 && out.col != 1 && width >= kLanes<T>)
+    if (width >= kLanes<T> && out.col == 1)
+        return store_rows(tile, rows, width, out);
+    if (width >= kLanes<T> && out.row == 1)
         return store_columns(tile, rows, width, out);
     for (int64_t i = 0; i < rows; ++i) {
         const T row_bias = out.row_bias ? out.row_bias[i] : T{};
@@ -60,10 +82,11 @@ __attribute__((noinline)) void store_edge(const T* tile, int64_t rows, int64_t w
     }
 }
 
+// `step` is the distance of the second vector of columns from the first.
 template <class T, int MR, int NV>
-FASTNN_INLINE void store_tile(const Vec<T> (&acc)[MR][NV], const TileOut<T>& out) {
+FASTNN_INLINE void store_tile(const Vec<T> (&acc)[MR][NV], int64_t step, const TileOut<T>& out) {
     constexpr int lanes = kLanes<T>;
-    if (out.col != 1 || out.columns != NV * lanes) {
+    if (out.col != 1 || out.columns != (NV - 1) * step + lanes) {
         alignas(64) T tile[MR * NV * lanes];
 #pragma GCC unroll 16
         for (int i = 0; i < MR; ++i)
@@ -78,13 +101,13 @@ FASTNN_INLINE void store_tile(const Vec<T> (&acc)[MR][NV], const TileOut<T>& out
         for (int i = 0; i < MR; ++i)
 #pragma GCC unroll 4
             for (int j = 0; j < NV; ++j)
-                store(out.c + i * out.row + j * lanes, acc[i][j]);
+                store(out.c + i * out.row + j * step, acc[i][j]);
         return;
     }
     Vec<T> column_bias[NV] = {};
     if (out.column_bias)
         for (int j = 0; j < NV; ++j)
-            column_bias[j] = load(out.column_bias + j * lanes);
+            column_bias[j] = load(out.column_bias + j * step);
     const Vec<T> least = broadcast(out.relu ? T{} : -static_cast<T>(__builtin_inf()));
 #pragma GCC unroll 16
     for (int i = 0; i < MR; ++i) {
@@ -94,9 +117,9 @@ FASTNN_INLINE void store_tile(const Vec<T> (&acc)[MR][NV], const TileOut<T>& out
         for (int j = 0; j < NV; ++j) {
             Vec<T> v = acc[i][j];
             if (out.accumulate)
-                v += load(row + j * lanes);
+                v += load(row + j * step);
             v += row_bias + column_bias[j];
-            store(row + j * lanes, max(least, v)); // NaN stays
+            store(row + j * step, max(least, v)); // NaN stays
         }
     }
 }
@@ -110,6 +133,10 @@ void micro_kernel(const TileIn<T>& in, const TileOut<T>& out) {
 #pragma GCC unroll 4
         for (int j = 0; j < NV; ++j)
             acc[i][j] = Vec<T>{};
+    // Fewer columns than two vectors: the second overlaps the first, and both are stored whole.
+    // (Adding to C, the columns that they share would be added to twice.)
+    const bool overlap = NV == 2 && out.col == 1 && out.columns > lanes && !out.accumulate;
+    const int64_t step = overlap ? out.columns - lanes : lanes;
     const T* a = in.a;
     const T* b = in.b;
     const int64_t a_row = in.a_row, a_col = in.a_col, b_row = in.b_row;
@@ -121,7 +148,7 @@ void micro_kernel(const TileIn<T>& in, const TileOut<T>& out) {
         for (int64_t p = in.k; p > 0; --p) {
             Vec<T> row[NV];
             for (int j = 0; j < NV; ++j)
-                row[j] = load(b + j * lanes);
+                row[j] = load(b + j * step);
 #pragma GCC unroll 16
             for (int i = 0; i < MR; ++i) {
                 const T x = a[i * a_row];
@@ -133,7 +160,7 @@ void micro_kernel(const TileIn<T>& in, const TileOut<T>& out) {
             b += b_row;
         }
     }
-    store_tile<T, MR, NV>(acc, out);
+    store_tile<T, MR, NV>(acc, step, out);
 }
 
 template <class T, int... Row>
