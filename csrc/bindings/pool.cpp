@@ -134,6 +134,7 @@ class Windows {
                 scale_[axis][i] =
                     1.0 / static_cast<double>(count_include_pad ? end - start
                                                                 : end_[axis][i] - start_[axis][i]);
+                uniform_ &= start >= 0 && start + s_.kernel[axis] <= size;
                 if (divisor_override != 0)
                     scale_[axis][i] = axis ? 1 : 1 / divisor_override;
             }
@@ -142,6 +143,7 @@ class Windows {
 
     void adaptive() {
         stride_ = 0;
+        uniform_ = false;
         for (int axis = 0; axis < 2; ++axis) {
             const int64_t size = axis ? s_.w : s_.h;
             const auto out = static_cast<int64_t>(start_[axis].size());
@@ -156,7 +158,7 @@ class Windows {
 
     PoolWindows get() const {
         return {start_[0].data(), end_[0].data(),   start_[1].data(), end_[1].data(),
-                scale_[0].data(), scale_[1].data(), stride_};
+                scale_[0].data(), scale_[1].data(), stride_,          uniform_};
     }
 
   private:
@@ -164,6 +166,7 @@ class Windows {
     std::vector<int64_t> start_[2], end_[2];
     std::vector<double> scale_[2];
     int64_t stride_ = s_.stride[1];
+    bool uniform_ = true;
 };
 
 PyObject* run_average(const PoolShape& s, const Windows& windows, PyObject* x, DType dtype) {

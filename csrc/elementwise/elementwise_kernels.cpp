@@ -36,7 +36,7 @@ FASTNN_FUNCTION(Exp, exp<T>(a))
 FASTNN_FUNCTION(Log, log<T>(a))
 FASTNN_FUNCTION(Tanh, tanh<T>(a))
 FASTNN_FUNCTION(Sigmoid, sigmoid<T>(a))
-FASTNN_FUNCTION(Relu, a < T(0) ? V{} : a) // NaN stays
+FASTNN_FUNCTION(Relu, max(V{}, a)) // NaN stays
 FASTNN_FUNCTION(LeakyRelu, a > T(0) ? a : a * parameter)
 #undef FASTNN_FUNCTION
 

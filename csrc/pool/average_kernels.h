@@ -2,6 +2,7 @@
 #pragma once
 
 #include "pool/pool.h"
+#include "simd/loops.h"
 #include "simd/strided.h"
 
 namespace fastnn::FASTNN_ISA {
@@ -70,6 +71,23 @@ FASTNN_INLINE void sum_columns(const PoolShape& s, const PoolWindows& win, const
         out[ox] = sum_of(column + win.col_start[ox], win.col_end[ox] - win.col_start[ox]);
 }
 
+// The whole windows [first, last) of one output row, without a scratch row.
+template <class T, int Stride>
+FASTNN_INLINE void sum_windows(const PoolShape& s, const PoolWindows& win, const T* plane,
+                               const T* limit, int64_t oy, int64_t first, int64_t last, T* out,
+                               const T* out_limit) {
+    constexpr int lanes = kLanes<T>;
+    for (int64_t ox = first; ox < last; ox += lanes) {
+        const int64_t n = last - ox < lanes ? last - ox : lanes;
+        Vec<T> acc = {};
+        for (int64_t i = win.row_start[oy]; i < win.row_end[oy]; ++i)
+            for (int64_t j = 0; j < s.kernel[1]; ++j)
+                acc +=
+                    load_strided<Stride>(plane + i * s.w + win.col_start[ox] + j, Stride, n, limit);
+        store_before(out + ox, acc * scale<T>(win, oy, ox), n, out_limit);
+    }
+}
+
 // scratch: w + kPoolScratchTail elements
 template <class T>
 void average_nchw(const PoolShape& s, const PoolWindows& win, const void* x, int64_t planes,
@@ -77,10 +95,20 @@ void average_nchw(const PoolShape& s, const PoolWindows& win, const void* x, int
     T* column = static_cast<T*>(scratch);
     const T* limit = column + s.w + kPoolScratchTail;
     const std::size_t row_bytes = static_cast<std::size_t>(s.w) * sizeof(T);
+    const T* x_end = static_cast<const T*>(x) + planes * s.h * s.w;
+    const T* y_end = static_cast<const T*>(y) + ((planes - 1) * s.oh + end) * s.ow;
+    const bool direct = win.uniform && s.kernel[0] * s.kernel[1] <= 9 && win.stride <= 2;
     for (int64_t p = 0; p < planes; ++p) {
         const T* plane = static_cast<const T*>(x) + p * s.h * s.w;
         for (int64_t oy = begin; oy < end; ++oy) {
             T* out = static_cast<T*>(y) + (p * s.oh + oy) * s.ow;
+            if (direct) {
+                if (win.stride == 1)
+                    sum_windows<T, 1>(s, win, plane, x_end, oy, 0, s.ow, out, y_end);
+                else
+                    sum_windows<T, 2>(s, win, plane, x_end, oy, 0, s.ow, out, y_end);
+                continue;
+            }
             const int64_t first = win.row_start[oy], last = win.row_end[oy];
             if (first < last)
                 __builtin_memcpy(column, plane + first * s.w, row_bytes);
@@ -124,11 +152,47 @@ void average_nhwc(const PoolShape& s, const PoolWindows& win, const void* x, int
         }
 }
 
+// 2 x 2 windows with stride 2, no padding: every input is in one window at most.
+FASTNN_INLINE bool is_2x2(const PoolShape& s, const PoolWindows& win) {
+    return win.uniform && s.kernel[0] == 2 && s.kernel[1] == 2 && s.stride[0] == 2 &&
+           win.stride == 2 && s.oh == s.h / 2 && s.ow == s.w / 2;
+}
+
+template <class T>
+FASTNN_INLINE void spread_2x2(const PoolShape& s, const PoolWindows& win, const T* g, T* plane,
+                              const T* g_end, const T* gx_end) {
+    constexpr int lanes = kLanes<T>;
+    const Vec<T> factor = broadcast(scale<T>(win, 0, 0));
+    for (int64_t oy = 0; oy < s.oh; ++oy) {
+        T* row = plane + 2 * oy * s.w;
+        // A store may run over into the row below if that is written later.
+        const T* row_end = s.ow <= lanes ? gx_end : row + s.w;
+        for (int64_t ox = 0; ox < s.ow; ox += lanes) {
+            const int64_t n = s.ow - ox < lanes ? s.ow - ox : lanes;
+            const Vec<T> share = load_before(g + oy * s.ow + ox, n, g_end) * factor;
+            store_interleaved<T>(row + 2 * ox, share, share, n, row_end);
+            store_interleaved<T>(row + s.w + 2 * ox, share, share, n, gx_end);
+        }
+        if (s.w & 1)
+            row[s.w - 1] = row[2 * s.w - 1] = T(0);
+    }
+    if (s.h & 1)
+        __builtin_memset(plane + (s.h - 1) * s.w, 0, static_cast<std::size_t>(s.w) * sizeof(T));
+}
+
 // scratch: w elements. Each output row's shares are spread over the columns once, then added to the
 // window's rows.
 template <class T>
 void average_backward_nchw(const PoolShape& s, const PoolWindows& win, const void* g,
                            int64_t planes, int64_t, int64_t, void* gx, void* scratch) {
+    if (is_2x2(s, win)) {
+        const T* from = static_cast<const T*>(g);
+        T* to = static_cast<T*>(gx);
+        const int64_t in = s.h * s.w, out = s.oh * s.ow;
+        for (int64_t p = 0; p < planes; ++p)
+            spread_2x2(s, win, from + p * out, to + p * in, from + planes * out, to + planes * in);
+        return;
+    }
     T* spread = static_cast<T*>(scratch);
     const std::size_t row_bytes = static_cast<std::size_t>(s.w) * sizeof(T);
     for (int64_t p = 0; p < planes; ++p) {
@@ -164,9 +228,11 @@ void average_backward_nhwc(const PoolShape& s, const PoolWindows& win, const voi
                            int64_t begin, int64_t end, void* gx, void*) {
     constexpr int lanes = kLanes<T>;
     T* image = static_cast<T*>(gx);
+    const bool apart = is_2x2(s, win); // then the windows' pixels are written, not added to
     for (int64_t i = 0; i < s.h * s.w; ++i)
-        __builtin_memset(image + i * s.c + begin, 0,
-                         static_cast<std::size_t>(end - begin) * sizeof(T));
+        if (!apart || i / s.w >= 2 * s.oh || i % s.w >= 2 * s.ow)
+            __builtin_memset(image + i * s.c + begin, 0,
+                             static_cast<std::size_t>(end - begin) * sizeof(T));
     for (int64_t oy = 0; oy < s.oh; ++oy)
         for (int64_t ox = 0; ox < s.ow; ++ox) {
             const T* from = static_cast<const T*>(g) + (oy * s.ow + ox) * s.c;
@@ -178,10 +244,8 @@ void average_backward_nhwc(const PoolShape& s, const PoolWindows& win, const voi
                 for (int64_t i = win.row_start[oy]; i < win.row_end[oy]; ++i)
                     for (int64_t j = win.col_start[ox]; j < win.col_end[ox]; ++j) {
                         T* p = image + (i * s.w + j) * s.c + c;
-                        if (n == lanes)
-                            store(p, load(p) + share);
-                        else
-                            store_partial(p, load_partial(p, n) + share, n);
+                        const Vec<T> before = apart ? Vec<T>{} : get(p, n);
+                        put(p, before + share, n);
                     }
             }
         }

@@ -17,9 +17,9 @@ FASTNN_INLINE bool may_be_2x2(const PoolShape& s) {
 }
 
 template <class T>
-FASTNN_INLINE IntVec<T> load_indices(const int32_t* p, int64_t n) {
+FASTNN_INLINE IntVec<T> load_indices(const int32_t* p, int64_t n, const int32_t* limit) {
     if constexpr (sizeof(T) == 4) {
-        return n == kLanes<T> ? load(p) : load_partial(p, n);
+        return load_before(p, n, limit);
     } else {
         IntVec<T> v = {};
         for (int64_t i = 0; i < n; ++i)
@@ -28,45 +28,52 @@ FASTNN_INLINE IntVec<T> load_indices(const int32_t* p, int64_t n) {
     }
 }
 
-// Whether each of the first n lanes is set.
+// The memory of the planes that a call works on ends here.
+template <class T>
+struct PlanesEnd {
+    const T* g;
+    const int32_t* indices;
+    const T* gx;
+};
+
 template <class V>
-FASTNN_INLINE bool all_set(V mask, int64_t n) {
-    constexpr int lanes = static_cast<int>(sizeof(V) / sizeof(LaneOf<V>));
-    if (n < lanes)
-        for (int i = 0; i < lanes; ++i)
-            mask[i] |= i < n ? 0 : -1;
-    return fold(mask, [](auto a, auto b) { return a & b; }) != 0;
+FASTNN_INLINE bool any_set(V mask) {
+    return fold(mask, [](auto a, auto b) { return a | b; }) != 0;
 }
 
 // False: an index is none of its window's.
 template <class T>
-FASTNN_INLINE bool plane_2x2(const PoolShape& s, const T* g, const int32_t* indices, T* plane) {
+FASTNN_INLINE bool plane_2x2(const PoolShape& s, const T* g, const int32_t* indices, T* plane,
+                             const PlanesEnd<T>& end) {
     using I = typename MathConstants<T>::Int;
     constexpr int lanes = kLanes<T>;
-    IntVec<T> even;
+    IntVec<T> lane;
     for (int i = 0; i < lanes; ++i)
-        even[i] = 2 * i;
+        lane[i] = i;
+    const IntVec<T> even = lane * I(2);
     const I w = static_cast<I>(s.w);
-    bool ours = true;
+    IntVec<T> missed = {};
     for (int64_t oy = 0; oy < s.oh; ++oy) {
         T* row = plane + 2 * oy * s.w;
+        // A store may run over into the row below if that is written later.
+        const T* row_end = s.ow <= lanes ? end.gx : row + s.w;
         for (int64_t ox = 0; ox < s.ow; ox += lanes) {
             const int64_t n = s.ow - ox < lanes ? s.ow - ox : lanes;
             const int64_t out = oy * s.ow + ox;
-            const Vec<T> v = n == lanes ? load(g + out) : load_partial(g + out, n);
-            const IntVec<T> at =
-                load_indices<T>(indices + out, n) - even - static_cast<I>(2 * oy * s.w + 2 * ox);
+            const Vec<T> v = load_before(g + out, n, end.g);
+            const IntVec<T> at = load_indices<T>(indices + out, n, end.indices) - even -
+                                 static_cast<I>(2 * oy * s.w + 2 * ox);
             const auto a = at == I(0), b = at == I(1), c = at == w, d = at == w + 1;
-            ours &= all_set(a | b | c | d, n);
-            store_interleaved<T>(row + 2 * ox, a ? v : Vec<T>{}, b ? v : Vec<T>{}, n);
-            store_interleaved<T>(row + s.w + 2 * ox, c ? v : Vec<T>{}, d ? v : Vec<T>{}, n);
+            missed |= ~(a | b | c | d) & (lane < static_cast<I>(n));
+            store_interleaved<T>(row + 2 * ox, a ? v : Vec<T>{}, b ? v : Vec<T>{}, n, row_end);
+            store_interleaved<T>(row + s.w + 2 * ox, c ? v : Vec<T>{}, d ? v : Vec<T>{}, n, end.gx);
         }
         if (s.w & 1)
             row[s.w - 1] = row[2 * s.w - 1] = T(0);
     }
     if (s.h & 1)
         __builtin_memset(plane + (s.h - 1) * s.w, 0, static_cast<std::size_t>(s.w) * sizeof(T));
-    return ours;
+    return !any_set(missed);
 }
 
 template <class T>
@@ -74,11 +81,13 @@ bool max_backward_nchw(const PoolShape& s, const void* g, const int32_t* indices
                        int64_t, int64_t, void* gx) {
     const int64_t size = s.h * s.w, outputs = s.oh * s.ow;
     bool fine = true, try_2x2 = may_be_2x2(s);
+    const PlanesEnd<T> end = {static_cast<const T*>(g) + planes * outputs,
+                              indices + planes * outputs, static_cast<T*>(gx) + planes * size};
     for (int64_t p = 0; p < planes; ++p) {
         T* plane = static_cast<T*>(gx) + p * size;
         const T* from = static_cast<const T*>(g) + p * outputs;
         const int32_t* at = indices + p * outputs;
-        if (try_2x2 && (try_2x2 = plane_2x2(s, from, at, plane)))
+        if (try_2x2 && (try_2x2 = plane_2x2(s, from, at, plane, end)))
             continue;
         __builtin_memset(plane, 0, static_cast<std::size_t>(size) * sizeof(T));
         for (int64_t i = 0; i < outputs; ++i) {
@@ -97,7 +106,10 @@ FASTNN_INLINE bool image_2x2(const PoolShape& s, const T* g, const int32_t* indi
                              int64_t end, T* image) {
     using I = typename MathConstants<T>::Int;
     constexpr int lanes = kLanes<T>;
-    bool ours = true;
+    IntVec<T> lane;
+    for (int i = 0; i < lanes; ++i)
+        lane[i] = i;
+    IntVec<T> missed = {};
     for (int64_t oy = 0; oy < s.oh; ++oy)
         for (int64_t ox = 0; ox < s.ow; ++ox) {
             const int64_t out = (oy * s.ow + ox) * s.c, corner = 2 * oy * s.w + 2 * ox;
@@ -106,7 +118,7 @@ FASTNN_INLINE bool image_2x2(const PoolShape& s, const T* g, const int32_t* indi
                 const int64_t n = end - c < lanes ? end - c : lanes;
                 const bool whole = n == lanes;
                 const Vec<T> v = whole ? load(g + out + c) : load_partial(g + out + c, n);
-                const IntVec<T> at = load_indices<T>(indices + out + c, n);
+                const IntVec<T> at = load_indices<T>(indices + out + c, n, indices);
                 IntVec<T> hit = {};
 #pragma GCC unroll 4
                 for (int k = 0; k < 4; ++k) {
@@ -118,7 +130,7 @@ FASTNN_INLINE bool image_2x2(const PoolShape& s, const T* g, const int32_t* indi
                     else
                         store_partial(p, here ? v : Vec<T>{}, n);
                 }
-                ours &= all_set(hit, n);
+                missed |= ~hit & (lane < static_cast<I>(n));
             }
         }
     const auto zero = [&](int64_t pixel) {
@@ -131,7 +143,7 @@ FASTNN_INLINE bool image_2x2(const PoolShape& s, const T* g, const int32_t* indi
     if (s.h & 1)
         for (int64_t x = 0; x < s.w; ++x)
             zero((s.h - 1) * s.w + x);
-    return ours;
+    return !any_set(missed);
 }
 
 template <class T>

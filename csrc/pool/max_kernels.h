@@ -8,12 +8,9 @@
 namespace fastnn::FASTNN_ISA {
 
 template <class T>
-FASTNN_INLINE void store_indices(int32_t* p, IntVec<T> v, int64_t n) {
+FASTNN_INLINE void store_indices(int32_t* p, IntVec<T> v, int64_t n, const int32_t* limit) {
     if constexpr (sizeof(T) == 4) {
-        if (n == kLanes<T>)
-            store(p, v);
-        else
-            store_partial(p, v, n);
+        store_before(p, v, n, limit);
     } else {
         for (int64_t i = 0; i < n; ++i)
             p[i] = static_cast<int32_t>(v[i]);
@@ -33,6 +30,8 @@ struct TapRange {
     int64_t first, last;
 };
 FASTNN_INLINE TapRange inside(int64_t start, int64_t kernel, int64_t dilation, int64_t size) {
+    if (start >= 0 && start + (kernel - 1) * dilation < size) // without a division
+        return {0, kernel};
     const int64_t first = start < 0 ? (-start + dilation - 1) / dilation : 0;
     int64_t last = start < size ? (size - 1 - start) / dilation + 1 : 0;
     if (last > kernel)
@@ -61,10 +60,18 @@ FASTNN_INLINE void max_one(const PoolShape& s, const T* plane, int64_t oy, int64
     *index = static_cast<int32_t>(at);
 }
 
+// Where the outputs of this call end.
+template <class T>
+struct OutputEnd {
+    const T* y;
+    const int32_t* indices;
+};
+
 // n output columns from ox on, all of whose windows lie inside the image's columns.
 template <class T, int Stride>
 FASTNN_INLINE void max_vector(const PoolShape& s, const T* plane, const T* limit, int64_t top,
-                              TapRange rows, int64_t ox, int64_t n, T* y, int32_t* indices) {
+                              TapRange rows, int64_t ox, int64_t n, T* y, int32_t* indices,
+                              const OutputEnd<T>& end) {
     using I = typename MathConstants<T>::Int;
     const int64_t stride = Stride ? Stride : s.stride[1];
     const int64_t left = ox * stride - s.padding[1];
@@ -89,16 +96,14 @@ FASTNN_INLINE void max_vector(const PoolShape& s, const T* plane, const T* limit
             }
         }
     }
-    if (n == kLanes<T>)
-        store(y, best);
-    else
-        store_partial(y, best, n);
-    store_indices<T>(indices, at, n);
+    store_before(y, best, n, end.y);
+    store_indices<T>(indices, at, n, end.indices);
 }
 
 template <class T, int Stride>
 FASTNN_INLINE void max_plane_rows(const PoolShape& s, const T* plane, const T* limit, int64_t begin,
-                                  int64_t end, T* y, int32_t* indices) {
+                                  int64_t end, T* y, int32_t* indices,
+                                  const OutputEnd<T>& outputs) {
     constexpr int lanes = kLanes<T>;
     const int64_t reach = (s.kernel[1] - 1) * s.dilation[1];
     int64_t low = (s.padding[1] + s.stride[1] - 1) / s.stride[1];
@@ -118,15 +123,15 @@ FASTNN_INLINE void max_plane_rows(const PoolShape& s, const T* plane, const T* l
             max_one(s, plane, oy, ox, y_row + ox, index_row + ox);
         int64_t ox = low;
         for (; ox + lanes <= stop; ox += lanes)
-            max_vector<T, Stride>(s, plane, limit, top, rows, ox, lanes, y_row + ox,
-                                  index_row + ox);
+            max_vector<T, Stride>(s, plane, limit, top, rows, ox, lanes, y_row + ox, index_row + ox,
+                                  outputs);
         if (ox < stop && stop - low >= lanes) { // the last whole vector, some of it again
             ox = stop - lanes;
-            max_vector<T, Stride>(s, plane, limit, top, rows, ox, lanes, y_row + ox,
-                                  index_row + ox);
+            max_vector<T, Stride>(s, plane, limit, top, rows, ox, lanes, y_row + ox, index_row + ox,
+                                  outputs);
         } else if (ox < stop) {
             max_vector<T, Stride>(s, plane, limit, top, rows, ox, stop - ox, y_row + ox,
-                                  index_row + ox);
+                                  index_row + ox, outputs);
         }
         for (ox = stop; ox < s.ow; ++ox)
             max_one(s, plane, oy, ox, y_row + ox, index_row + ox);
@@ -136,17 +141,19 @@ FASTNN_INLINE void max_plane_rows(const PoolShape& s, const T* plane, const T* l
 template <class T>
 void max_nchw(const PoolShape& s, const void* x, int64_t planes, int64_t begin, int64_t end,
               void* y, int32_t* indices) {
+    const int64_t stop = ((planes - 1) * s.oh + end) * s.ow;
+    const OutputEnd<T> outputs = {static_cast<T*>(y) + stop, indices + stop};
     for (int64_t p = 0; p < planes; ++p) {
         const T* plane = static_cast<const T*>(x) + p * s.h * s.w;
         const T* limit = plane + (planes - p) * s.h * s.w;
         T* out = static_cast<T*>(y) + p * s.oh * s.ow;
         int32_t* at = indices + p * s.oh * s.ow;
         if (s.stride[1] == 1)
-            max_plane_rows<T, 1>(s, plane, limit, begin, end, out, at);
+            max_plane_rows<T, 1>(s, plane, limit, begin, end, out, at, outputs);
         else if (s.stride[1] == 2)
-            max_plane_rows<T, 2>(s, plane, limit, begin, end, out, at);
+            max_plane_rows<T, 2>(s, plane, limit, begin, end, out, at, outputs);
         else
-            max_plane_rows<T, 0>(s, plane, limit, begin, end, out, at);
+            max_plane_rows<T, 0>(s, plane, limit, begin, end, out, at, outputs);
     }
 }
 
@@ -197,7 +204,7 @@ FASTNN_INLINE void max_channels(const PoolShape& s, const T* x, const PixelWindo
         store(y, best);
     else
         store_partial(y, best, n);
-    store_indices<T>(indices, at, n);
+    store_indices<T>(indices, at, n, indices);
 }
 
 template <int Taps, class T>

@@ -30,6 +30,7 @@ struct PoolWindows {
     const int64_t *row_start, *row_end, *col_start, *col_end;
     const double *row_scale, *col_scale; // their product multiplies
     int64_t stride;                      // of the columns; 0: windows of different sizes (adaptive)
+    bool uniform;                        // no window is cut by a border, all have one divisor
 };
 
 // Elements of scratch beyond a row, so that vectors may read past its end.

@@ -54,7 +54,7 @@ FASTNN_INLINE void philox_group(uint64_t seed, uint64_t offset, uint32_t* out) {
     for (int v = 0; v < kChains; ++v) {
         const Words first = (c0[v] & kLow) | (c1[v] << 32), second = (c2[v] & kLow) | (c3[v] << 32);
         double words[2 * kBlocks]; // moved, not computed with
-        store_interleaved<double>(words, (Vec<double>)first, (Vec<double>)second, kBlocks);
+        store_interleaved<double>(words, (Vec<double>)first, (Vec<double>)second, kBlocks, words);
         __builtin_memcpy(out + 4 * kBlocks * v, words, sizeof words);
     }
 }

@@ -52,9 +52,26 @@ FASTNN_INLINE Vec<T> load_strided(const T* p, int64_t stride, int64_t n, const T
     }
 }
 
-// p[0 .. 2 n - 1] = even[0], odd[0], even[1], odd[1], ...
+// The first n lanes from p. Masked loads and stores of few lanes are slow on some CPUs, and loops
+// on others: where a whole vector ends before `limit` it is moved whole. The lanes beyond n then
+// hold what lies there.
 template <class T>
-FASTNN_INLINE void store_interleaved(T* p, Vec<T> even, Vec<T> odd, int64_t n) {
+FASTNN_INLINE Vec<T> load_before(const T* p, int64_t n, const T* limit) {
+    return n == kLanes<T> || p + kLanes<T> <= limit ? load(p) : load_partial(p, n);
+}
+
+// The same for stores: what lies behind p[n - 1] is overwritten, and has to be written later.
+template <class T>
+FASTNN_INLINE void store_before(T* p, Vec<T> v, int64_t n, const T* limit) {
+    if (n == kLanes<T> || p + kLanes<T> <= limit)
+        store(p, v);
+    else
+        store_partial(p, v, n);
+}
+
+// p[0 .. 2 n - 1] = even[0], odd[0], even[1], odd[1], ... by store_before.
+template <class T>
+FASTNN_INLINE void store_interleaved(T* p, Vec<T> even, Vec<T> odd, int64_t n, const T* limit) {
     constexpr int lanes = kLanes<T>;
     typename MathConstants<T>::Int low[lanes], high[lanes];
     for (int i = 0; i < lanes / 2; ++i) {
@@ -63,15 +80,9 @@ FASTNN_INLINE void store_interleaved(T* p, Vec<T> even, Vec<T> odd, int64_t n) {
         high[2 * i] = lanes / 2 + i;
         high[2 * i + 1] = lanes + lanes / 2 + i;
     }
-    const Vec<T> first = shuffle<T>(even, odd, low), second = shuffle<T>(even, odd, high);
-    if (2 * n >= lanes)
-        store(p, first);
-    else
-        store_partial(p, first, 2 * n);
-    if (n == lanes)
-        store(p + lanes, second);
-    else if (2 * n > lanes)
-        store_partial(p + lanes, second, 2 * n - lanes);
+    store_before(p, shuffle<T>(even, odd, low), 2 * n < lanes ? 2 * n : lanes, limit);
+    if (2 * n > lanes)
+        store_before(p + lanes, shuffle<T>(even, odd, high), 2 * n - lanes, limit);
 }
 
 } // namespace fastnn::FASTNN_ISA

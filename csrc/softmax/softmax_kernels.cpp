@@ -19,19 +19,21 @@ FASTNN_INLINE Vec<T> only(Vec<T> v, int64_t n, T other) {
     return lane < static_cast<I>(n) ? v : broadcast(other);
 }
 
-// NaN wins.
-template <class V>
-FASTNN_INLINE V larger(V a, V b) {
-    return ((a > b) | (a != a)) ? a : b;
-}
-
+// NaN is passed over: the exponentials of its row give a NaN sum anyhow.
 template <class T>
 FASTNN_INLINE T row_max(const T* x, int64_t n) {
+    constexpr int lanes = kLanes<T>;
     constexpr T low = -static_cast<T>(__builtin_inf());
-    Vec<T> top = broadcast(low);
-    for_vectors<T>(n,
-                   [&](int64_t i, int64_t m) { top = larger(only(get(x + i, m), m, low), top); });
-    return fold(top, [](auto a, auto b) { return larger(a, b); });
+    Vec<T> top[4] = {broadcast(low), broadcast(low), broadcast(low), broadcast(low)};
+    int64_t i = 0;
+    for (; i + 4 * lanes <= n; i += 4 * lanes)
+#pragma GCC unroll 4
+        for (int j = 0; j < 4; ++j)
+            top[j] = max(load(x + i + j * lanes), top[j]);
+    for_vectors<T>(n - i, [&](int64_t at, int64_t m) {
+        top[0] = max(only(get(x + i + at, m), m, low), top[0]);
+    });
+    return max_lane(max(max(top[0], top[1]), max(top[2], top[3])));
 }
 
 // The sum of exp(x - top); where out is not null, the terms are stored.
@@ -89,9 +91,9 @@ FASTNN_INLINE void log_softmax_backward_row(const T* g, const T* y, int64_t n, T
 template <class T, Softmax Function>
 FASTNN_INLINE void column(const T* a, const T* b, int64_t n, int64_t step, int64_t m, T* out) {
     if constexpr (Function == Softmax::forward || Function == Softmax::log_forward) {
-        Vec<T> top = get(a, m);
-        for (int64_t i = 1; i < n; ++i)
-            top = larger(get(a + i * step, m), top);
+        Vec<T> top = broadcast(-static_cast<T>(__builtin_inf()));
+        for (int64_t i = 0; i < n; ++i)
+            top = max(get(a + i * step, m), top);
         Vec<T> total = {};
         for (int64_t i = 0; i < n; ++i) {
             const Vec<T> e = exp<T>(get(a + i * step, m) - top);
