@@ -229,9 +229,9 @@ void average_backward_nhwc(const PoolShape& s, const PoolWindows& win, const voi
     constexpr int lanes = kLanes<T>;
     T* image = static_cast<T*>(gx);
     const bool apart = is_2x2(s, win); // then the windows' pixels are written, not added to
-    for (int64_t i = 0; i < s.h * s.w; ++i)
-        if (!apart || i / s.w >= 2 * s.oh || i % s.w >= 2 * s.ow)
-            __builtin_memset(image + i * s.c + begin, 0,
+    for (int64_t i = 0; i < s.h; ++i)
+        for (int64_t j = apart && i < 2 * s.oh ? 2 * s.ow : 0; j < s.w; ++j)
+            __builtin_memset(image + (i * s.w + j) * s.c + begin, 0,
                              static_cast<std::size_t>(end - begin) * sizeof(T));
     for (int64_t oy = 0; oy < s.oh; ++oy)
         for (int64_t ox = 0; ox < s.ow; ++ox) {
