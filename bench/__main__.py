@@ -10,10 +10,10 @@ from pathlib import Path
 
 import fastnn
 
-from . import elementwise, norm, optim, overhead, pool, reduction, softmax, training
+from . import conv, elementwise, gemm, norm, optim, overhead, pool, reduction, softmax, training
 from .measure import Result, Row, measure
 
-FAMILIES = (overhead, elementwise, reduction, pool, softmax, norm, optim, training)
+FAMILIES = (overhead, gemm, conv, elementwise, reduction, pool, softmax, norm, optim, training)
 ROWS: list[Row] = [row for family in FAMILIES for row in family.ROWS]
 
 

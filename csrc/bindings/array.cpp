@@ -4,6 +4,8 @@
 #include <array>
 #include <memory>
 
+#include "bindings/fast_call.h"
+
 namespace fastnn::bindings {
 
 namespace {
@@ -57,6 +59,24 @@ py::array new_array(const py::dtype& dtype, std::span<const ssize_t> shape) {
         order[i] = shape.size() - 1 - i;
     contiguous_strides(dtype.itemsize(), shape, std::span(order).first(shape.size()), strides);
     return new_array(dtype, shape, std::span(strides).first(shape.size()));
+}
+
+bool optional_array(PyObject* object, std::optional<py::array>* array) {
+    if (object == Py_None)
+        return true;
+    if (!is_array(object))
+        return false;
+    *array = contiguous(borrow(object));
+    return true;
+}
+
+bool activation(PyObject* object, bool* relu) {
+    *relu = PyUnicode_Check(object) && PyUnicode_CompareWithASCIIString(object, "relu") == 0;
+    return *relu || object == Py_None;
+}
+
+py::array contiguous(const py::array& a) {
+    return is_contiguous(a) ? a : py::array::ensure(a, py::array::c_style);
 }
 
 std::string shape_text(const py::array& a) {

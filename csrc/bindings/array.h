@@ -1,14 +1,14 @@
 // NumPy arrays in and out of the bindings.
 //
-// A binding takes py::array arguments with .noconvert(), asks dtype_of() which kernel fits, and
-// returns NotImplemented where none does (another dtype, byte order or alignment): the Python
-// backend then calls the NumPy specification. Shapes that make no sense are a ValueError.
+// For bindings that use pybind11; fast_call.h has what the others need, and says how a kernel
+// leaves a call to the NumPy specification. Shapes that make no sense are a ValueError.
 #pragma once
 
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 
@@ -57,9 +57,14 @@ DType common_float(const py::array& first, const Arrays&... rest) {
     return is_float && ((dtype_of(rest) == dtype) && ...) ? dtype : DType::other;
 }
 
-inline py::object not_implemented() {
-    return py::reinterpret_borrow<py::object>(Py_NotImplemented);
+inline py::array borrow(PyObject* array) {
+    return py::reinterpret_borrow<py::array>(array);
 }
+
+// None, or an array.
+bool optional_array(PyObject* object, std::optional<py::array>* array);
+// None, or the name of an activation that kernels apply on the way.
+bool activation(PyObject* object, bool* relu);
 
 template <class T>
 const T* data(const py::array& a) {
@@ -75,6 +80,9 @@ int64_t stride(const py::array& a, int axis) {
 inline bool is_contiguous(const py::array& a) {
     return (proxy(a)->flags & py::detail::npy_api::NPY_ARRAY_C_CONTIGUOUS_) != 0;
 }
+
+// The array itself if it is C-contiguous, else a copy that is.
+py::array contiguous(const py::array& a);
 
 // A new array on memory of the buffer pool (on NumPy's own where it is small), C-contiguous,
 // uninitialised.

@@ -7,7 +7,5 @@ namespace fastnn::bindings {
 
 void init_runtime(pybind11::module_& m);
 void init_fast_call(pybind11::module_& m);
-void init_gemm(pybind11::module_& m);
-void init_conv(pybind11::module_& m);
 
 } // namespace fastnn::bindings

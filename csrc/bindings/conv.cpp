@@ -1,42 +1,21 @@
 #include "conv/conv.h"
 
-#include <pybind11/stl.h>
-
 #include <algorithm>
 #include <array>
 #include <optional>
-#include <string_view>
-#include <utility>
 
 #include "bindings/array.h"
 #include "bindings/bindings.h"
+#include "bindings/fast_call.h"
 
 namespace fastnn::bindings {
 namespace {
 
-using Pair = std::pair<int64_t, int64_t>;
 using Shape4 = std::array<int64_t, 4>;
 
-// Stored as NHWC, and not as NCHW too.
-bool is_channels_last(const py::array& x) {
-    if (is_contiguous(x))
-        return false;
-    ssize_t step = x.itemsize();
-    for (const int axis : {1, 3, 2, 0}) {
-        if (x.shape(axis) != 1 && x.strides(axis) != step)
-            return false;
-        step *= x.shape(axis);
-    }
-    return true;
-}
-
-py::array new_image(const py::dtype& dtype, const Shape4& shape, bool channels_last) {
-    const std::array<size_t, 4> order =
-        channels_last ? std::array<size_t, 4>{1, 3, 2, 0} : std::array<size_t, 4>{3, 2, 1, 0};
-    const std::array<ssize_t, 4> lengths = {shape[0], shape[1], shape[2], shape[3]};
-    std::array<ssize_t, 4> strides;
-    contiguous_strides(dtype.itemsize(), lengths, order, strides);
-    return new_array(dtype, lengths, strides);
+py::array new_image(DType dtype, const Shape4& shape, const py::array& like) {
+    return py::reinterpret_steal<py::array>(
+        new_image(dtype, shape.data(), is_channels_last(like.ptr())));
 }
 
 template <class T>
@@ -63,15 +42,19 @@ Shape4 shape_of(const char* operation, const char* argument, const py::array& x)
     return {x.shape(0), x.shape(1), x.shape(2), x.shape(3)};
 }
 
-// Checks the settings against input and weight and gives the shape of the output.
-Shape4 check(const char* operation, const Shape4& x, const Shape4& weight, const ConvShape& s) {
+// Checks the settings against input and weight, fills in the kernel, and gives the shape of the
+// output.
+Shape4 check(const char* operation, const Shape4& x, const Shape4& weight, ConvShape* shape) {
+    shape->kernel_h = weight[2];
+    shape->kernel_w = weight[3];
+    const ConvShape& s = *shape;
     const std::string name(operation);
     if (s.stride_h < 1 || s.stride_w < 1 || s.dilation_h < 1 || s.dilation_w < 1 || s.groups < 1)
         throw py::value_error(name + ": stride, dilation and groups want positive numbers");
-    for (const Shape4& shape : {x, weight})
-        if (std::ranges::any_of(shape, [](int64_t n) { return n < 0; }))
+    for (const Shape4& sizes : {x, weight})
+        if (std::ranges::any_of(sizes, [](int64_t n) { return n < 0; }))
             throw py::value_error(name + ": a shape wants numbers of 0 or more, got " +
-                                  shape_text(shape));
+                                  shape_text(sizes));
     for (const int64_t n : {s.stride_h, s.stride_w, s.padding_h, s.padding_w, s.dilation_h,
                             s.dilation_w, s.groups, s.kernel_h, s.kernel_w})
         if (n > INT32_MAX)
@@ -103,9 +86,19 @@ Shape4 check(const char* operation, const Shape4& x, const Shape4& weight, const
     return y;
 }
 
-ConvShape settings(const Shape4& weight, Pair stride, Pair padding, Pair dilation, int64_t groups) {
-    return {weight[2],      weight[3],      stride.first,    stride.second, padding.first,
-            padding.second, dilation.first, dilation.second, groups};
+// (..., stride, padding, dilation, groups), beginning at args[0].
+bool settings(PyObject* const* args, ConvShape* shape) {
+    int64_t stride[2], padding[2], dilation[2];
+    if (!pair_argument(args[0], stride) || !pair_argument(args[1], padding) ||
+        !pair_argument(args[2], dilation) || !int_argument(args[3], &shape->groups))
+        return false;
+    shape->stride_h = stride[0];
+    shape->stride_w = stride[1];
+    shape->padding_h = padding[0];
+    shape->padding_w = padding[1];
+    shape->dilation_h = dilation[0];
+    shape->dilation_w = dilation[1];
+    return true;
 }
 
 void check_gradient(const char* operation, const Shape4& g, const Shape4& y) {
@@ -114,82 +107,95 @@ void check_gradient(const char* operation, const Shape4& g, const Shape4& y) {
                               ", got " + shape_text(g));
 }
 
-py::object conv2d_forward(const py::array& x, const py::array& weight,
-                          const std::optional<py::array>& bias, Pair stride, Pair padding,
-                          Pair dilation, int64_t groups,
-                          const std::optional<std::string_view>& activation) {
+// Multiplications of the convolution, roughly: whether it is worth releasing the GIL.
+int64_t work(const Shape4& y, const Shape4& weight) {
+    return y[0] * y[1] * y[2] * y[3] * weight[1] * weight[2] * weight[3];
+}
+
+// (x, weight, bias or None, stride, padding, dilation, groups, activation or None)
+PyObject* forward(PyObject* const* args, Py_ssize_t count) {
+    std::optional<py::array> bias;
+    ConvShape shape{};
+    bool relu = false;
+    if (count < 7 || count > 8 || !is_array(args[0]) || !is_array(args[1]) ||
+        !optional_array(args[2], &bias) || !settings(args + 3, &shape) ||
+        !activation(count > 7 ? args[7] : Py_None, &relu))
+        return nullptr;
+    const py::array x = borrow(args[0]), weight = contiguous(borrow(args[1]));
     const DType dtype = bias ? common_float(x, weight, *bias) : common_float(x, weight);
-    if (dtype == DType::other || !is_contiguous(weight) || (bias && !is_contiguous(*bias)))
-        return not_implemented();
+    if (dtype == DType::other)
+        return nullptr;
     const Shape4 x_shape = shape_of("conv2d", "x", x);
     const Shape4 weight_shape = shape_of("conv2d", "weight", weight);
-    const ConvShape shape = settings(weight_shape, stride, padding, dilation, groups);
-    const Shape4 y_shape = check("conv2d", x_shape, weight_shape, shape);
+    const Shape4 y_shape = check("conv2d", x_shape, weight_shape, &shape);
     if (bias && (bias->ndim() != 1 || bias->shape(0) != weight_shape[0]))
         throw py::value_error("conv2d: bias wants shape (" + std::to_string(weight_shape[0]) +
                               ",), got " + bindings::shape_text(*bias));
-    if (activation && *activation != "relu")
-        throw py::value_error("conv2d: activation wants None or 'relu', got '" +
-                              std::string(*activation) + "'");
-    const py::array y = new_image(x.dtype(), y_shape, is_channels_last(x));
+    const py::array y = new_image(dtype, y_shape, x);
     const auto compute = [&]<class T>(T) {
-        const py::gil_scoped_release release;
-        conv2d<T>(image<T>(x), data<T>(weight), bias ? data<T>(*bias) : nullptr,
-                  activation.has_value(), shape, mutable_image<T>(y));
+        const MaybeReleaseGil release(work(y_shape, weight_shape));
+        conv2d<T>(image<T>(x), data<T>(weight), bias ? data<T>(*bias) : nullptr, relu, shape,
+                  mutable_image<T>(y));
     };
     dtype == DType::float32 ? compute(float{}) : compute(double{});
-    return y;
+    return y.inc_ref().ptr();
 }
 
-py::object conv2d_input_grad_(const py::array& g, const py::array& weight,
-                              const Shape4& input_shape, Pair stride, Pair padding, Pair dilation,
-                              int64_t groups) {
+// (g, weight, input_shape, stride, padding, dilation, groups)
+PyObject* input_grad(PyObject* const* args, Py_ssize_t count) {
+    ConvShape shape{};
+    Shape4 input_shape;
+    if (count != 7 || !is_array(args[0]) || !is_array(args[1]) ||
+        !shape_argument(args[2], 4, input_shape.data()) || !settings(args + 3, &shape))
+        return nullptr;
+    const py::array g = borrow(args[0]), weight = contiguous(borrow(args[1]));
     const DType dtype = common_float(g, weight);
-    if (dtype == DType::other || !is_contiguous(weight))
-        return not_implemented();
+    if (dtype == DType::other)
+        return nullptr;
     const Shape4 weight_shape = shape_of("conv2d_input_grad", "weight", weight);
-    const ConvShape shape = settings(weight_shape, stride, padding, dilation, groups);
-    check_gradient("conv2d_input_grad", shape_of("conv2d_input_grad", "g", g),
-                   check("conv2d_input_grad", input_shape, weight_shape, shape));
-    const py::array gx = new_image(g.dtype(), input_shape, is_channels_last(g));
+    const Shape4 g_shape = shape_of("conv2d_input_grad", "g", g);
+    check_gradient("conv2d_input_grad", g_shape,
+                   check("conv2d_input_grad", input_shape, weight_shape, &shape));
+    const py::array gx = new_image(dtype, input_shape, g);
     const auto compute = [&]<class T>(T) {
-        const py::gil_scoped_release release;
+        const MaybeReleaseGil release(work(g_shape, weight_shape));
         conv2d_input_grad<T>(image<T>(g), data<T>(weight), shape, mutable_image<T>(gx));
     };
     dtype == DType::float32 ? compute(float{}) : compute(double{});
-    return gx;
+    return gx.inc_ref().ptr();
 }
 
-py::object conv2d_weight_grad_(const py::array& g, const py::array& x, const Shape4& weight_shape,
-                               Pair stride, Pair padding, Pair dilation, int64_t groups) {
+// (g, x, weight_shape, stride, padding, dilation, groups)
+PyObject* weight_grad(PyObject* const* args, Py_ssize_t count) {
+    ConvShape shape{};
+    Shape4 weight_shape;
+    if (count != 7 || !is_array(args[0]) || !is_array(args[1]) ||
+        !shape_argument(args[2], 4, weight_shape.data()) || !settings(args + 3, &shape))
+        return nullptr;
+    const py::array g = borrow(args[0]), x = borrow(args[1]);
     const DType dtype = common_float(g, x);
     if (dtype == DType::other)
-        return not_implemented();
-    const ConvShape shape = settings(weight_shape, stride, padding, dilation, groups);
-    check_gradient(
-        "conv2d_weight_grad", shape_of("conv2d_weight_grad", "g", g),
-        check("conv2d_weight_grad", shape_of("conv2d_weight_grad", "x", x), weight_shape, shape));
-    const py::array gweight = new_image(g.dtype(), weight_shape, false);
+        return nullptr;
+    const Shape4 x_shape = shape_of("conv2d_weight_grad", "x", x);
+    const Shape4 g_shape = shape_of("conv2d_weight_grad", "g", g);
+    check_gradient("conv2d_weight_grad", g_shape,
+                   check("conv2d_weight_grad", x_shape, weight_shape, &shape));
+    const py::array gweight =
+        py::reinterpret_steal<py::array>(new_result(dtype, 4, weight_shape.data()));
     const auto compute = [&]<class T>(T) {
-        const py::gil_scoped_release release;
+        const MaybeReleaseGil release(work(g_shape, weight_shape));
         conv2d_weight_grad<T>(image<T>(g), image<T>(x), shape, mutable_data<T>(gweight));
     };
     dtype == DType::float32 ? compute(float{}) : compute(double{});
-    return gweight;
+    return gweight.inc_ref().ptr();
 }
 
 } // namespace
 
-void init_conv(py::module_& m) {
-    m.def("conv2d", &conv2d_forward, py::arg("x").noconvert(), py::arg("weight").noconvert(),
-          py::arg("bias").noconvert(), py::arg("stride"), py::arg("padding"), py::arg("dilation"),
-          py::arg("groups"), py::arg("activation"));
-    m.def("conv2d_input_grad", &conv2d_input_grad_, py::arg("g").noconvert(),
-          py::arg("weight").noconvert(), py::arg("input_shape"), py::arg("stride"),
-          py::arg("padding"), py::arg("dilation"), py::arg("groups"));
-    m.def("conv2d_weight_grad", &conv2d_weight_grad_, py::arg("g").noconvert(),
-          py::arg("x").noconvert(), py::arg("weight_shape"), py::arg("stride"), py::arg("padding"),
-          py::arg("dilation"), py::arg("groups"));
+void register_conv() {
+    register_fast<forward>("conv2d");
+    register_fast<input_grad>("conv2d_input_grad");
+    register_fast<weight_grad>("conv2d_weight_grad");
 }
 
 } // namespace fastnn::bindings

@@ -252,6 +252,8 @@ void init_fast_call(py::module_& m) {
     numpy.int64 = py::dtype::of<int64_t>().release().ptr();
     numpy.uint32 = py::dtype::of<uint32_t>().release().ptr();
     numpy.boolean = py::dtype::of<bool>().release().ptr();
+    register_gemm();
+    register_conv();
     register_elementwise();
     register_optim();
     register_random();

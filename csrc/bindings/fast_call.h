@@ -137,6 +137,8 @@ auto with_float(DType dtype, F&& f) {
 }
 
 // One per family: registers its kernels.
+void register_gemm();
+void register_conv();
 void register_elementwise();
 void register_optim();
 void register_random();

@@ -1,15 +1,13 @@
 #include "gemm/gemm.h"
 
-#include <pybind11/stl.h>
-
 #include <algorithm>
 #include <array>
 #include <optional>
-#include <string_view>
 #include <vector>
 
 #include "bindings/array.h"
 #include "bindings/bindings.h"
+#include "bindings/fast_call.h"
 
 namespace fastnn::bindings {
 namespace {
@@ -84,7 +82,7 @@ void multiply(Stack<T> a, const Stack<T>& b, T* c, const T* bias = nullptr, bool
     item.relu = relu;
     const int axes = std::max(a.batch_axes, b.batch_axes);
     if (axes == 0) {
-        const py::gil_scoped_release release;
+        const MaybeReleaseGil release(item.m * item.n * item.k);
         gemm(item);
         return;
     }
@@ -116,21 +114,21 @@ void multiply(Stack<T> a, const Stack<T>& b, T* c, const T* bias = nullptr, bool
     batch.a_offset = a_offset;
     batch.b_offset = b_offset;
     batch.c_offset = c_offset;
-    const py::gil_scoped_release release;
+    const MaybeReleaseGil release(count * item.m * item.n * item.k);
     gemm_batch(batch);
 }
 
 py::object matmul(const py::array& a, const py::array& b) {
     const DType dtype = common_float(a, b);
     if (dtype == DType::other)
-        return not_implemented();
+        return {};
     if (a.ndim() == 0 || b.ndim() == 0)
         throw py::value_error("matmul: wants arrays of 1 or more axes, got shapes " +
                               shape_text(a) + " and " + shape_text(b));
     const bool a_vector = a.ndim() == 1, b_vector = b.ndim() == 1;
     const ssize_t a_batch = a_vector ? 0 : a.ndim() - 2, b_batch = b_vector ? 0 : b.ndim() - 2;
     bool fits = a.shape(a.ndim() - 1) == b.shape(b_batch);
-    std::array<ssize_t, kMaxAxes> shape;
+    std::array<int64_t, kMaxAxes> shape;
     ssize_t axes = std::max(a_batch, b_batch);
     for (ssize_t i = 0; i < axes; ++i) {
         const ssize_t ai = i - (axes - a_batch), bi = i - (axes - b_batch);
@@ -145,7 +143,8 @@ py::object matmul(const py::array& a, const py::array& b) {
         shape[static_cast<size_t>(axes++)] = a.shape(a_batch);
     if (!b_vector)
         shape[static_cast<size_t>(axes++)] = b.shape(b_batch + 1);
-    py::array c = new_array(a.dtype(), std::span(shape.data(), static_cast<size_t>(axes)));
+    py::array c =
+        py::reinterpret_steal<py::array>(new_result(dtype, static_cast<int>(axes), shape.data()));
     if (c.size() != 0) {
         if (dtype == DType::float32)
             multiply(stack_of<float>(a, true), stack_of<float>(b, false), mutable_data<float>(c));
@@ -166,42 +165,54 @@ void linear_into(const py::array& x, const py::array& weight, const std::optiona
 }
 
 py::object linear(const py::array& x, const py::array& weight, const std::optional<py::array>& bias,
-                  const std::optional<std::string_view>& activation) {
+                  bool relu) {
     const DType dtype = bias ? common_float(x, weight, *bias) : common_float(x, weight);
-    if (dtype == DType::other || (bias && !is_contiguous(*bias)))
-        return not_implemented();
+    if (dtype == DType::other)
+        return {};
     if (x.ndim() < 1 || weight.ndim() != 2 || x.shape(x.ndim() - 1) != weight.shape(1))
         throw py::value_error("linear: x " + shape_text(x) + " and weight " + shape_text(weight) +
                               " do not fit: want (..., K) and (N, K)");
     if (bias && (bias->ndim() != 1 || bias->shape(0) != weight.shape(0)))
         throw py::value_error("linear: bias wants shape (" + std::to_string(weight.shape(0)) +
                               ",), got " + shape_text(*bias));
-    if (activation && *activation != "relu")
-        throw py::value_error("linear: activation wants None or 'relu', got '" +
-                              std::string(*activation) + "'");
-    std::array<ssize_t, kMaxAxes> shape;
+    std::array<int64_t, kMaxAxes> shape;
     const size_t axes = static_cast<size_t>(x.ndim());
     for (size_t i = 0; i < axes; ++i)
         shape[i] = x.shape(static_cast<ssize_t>(i));
     shape[axes - 1] = weight.shape(0);
-    py::array y = new_array(x.dtype(), std::span(shape.data(), axes));
+    py::array y =
+        py::reinterpret_steal<py::array>(new_result(dtype, static_cast<int>(axes), shape.data()));
     if (y.size() != 0) {
         if (dtype == DType::float32)
-            linear_into<float>(x, weight, bias, activation.has_value(), y);
+            linear_into<float>(x, weight, bias, relu, y);
         else
-            linear_into<double>(x, weight, bias, activation.has_value(), y);
+            linear_into<double>(x, weight, bias, relu, y);
     }
     return y;
 }
 
+// (a, b)
+PyObject* matmul_entry(PyObject* const* args, Py_ssize_t count) {
+    if (count != 2 || !is_array(args[0]) || !is_array(args[1]))
+        return nullptr;
+    return matmul(borrow(args[0]), borrow(args[1])).release().ptr();
+}
+
+// (x, weight, bias or None, activation or None)
+PyObject* linear_entry(PyObject* const* args, Py_ssize_t count) {
+    std::optional<py::array> bias;
+    bool relu = false;
+    if (count < 3 || count > 4 || !is_array(args[0]) || !is_array(args[1]) ||
+        !optional_array(args[2], &bias) || !activation(count > 3 ? args[3] : Py_None, &relu))
+        return nullptr;
+    return linear(borrow(args[0]), borrow(args[1]), bias, relu).release().ptr();
+}
+
 } // namespace
 
-void init_gemm(py::module_& m) {
-    m.def("matmul", &matmul, py::arg("a").noconvert(), py::arg("b").noconvert(),
-          "a @ b with NumPy's rules, for float32 and float64; NotImplemented for other dtypes.");
-    m.def("linear", &linear, py::arg("x").noconvert(), py::arg("weight").noconvert(),
-          py::arg("bias").noconvert(), py::arg("activation"),
-          "activation(x @ weight.T + bias), for float32 and float64.");
+void register_gemm() {
+    register_fast<matmul_entry>("matmul");
+    register_fast<linear_entry>("linear");
 }
 
 } // namespace fastnn::bindings

@@ -276,11 +276,15 @@ void tiled_product(const GemmArgs<T>& g) {
         });
         const Panels<T> source = {packed_b.as<T>(), to_pack > 0 ? pack_begin : group_end, g.k};
 
-        // Blocks of rows first, then of columns, then of k, until there is enough to share.
-        const int64_t row_blocks = min64(tiles, max64(ceil_div(tiles, kBlockTiles), wanted));
-        const int64_t column_blocks = min64(panels, ceil_div(wanted, row_blocks));
+        // Blocks of rows first, then of columns, then of k, until there is enough to share. (For a
+        // k much longer than the rest, parts of k first: they pack no row of A twice.)
+        const int64_t most_parts = max64(1, min64(wanted, g.k / kSplitK));
+        const int64_t long_k = g.k >= 8 * (g.m + g.n) ? most_parts : 1;
+        const int64_t row_blocks =
+            min64(tiles, max64(ceil_div(tiles, kBlockTiles), ceil_div(wanted, long_k)));
+        const int64_t column_blocks = min64(panels, ceil_div(wanted, long_k * row_blocks));
         const int64_t parts =
-            max64(1, min64(ceil_div(wanted, row_blocks * column_blocks), g.k / kSplitK));
+            max64(long_k, min64(ceil_div(wanted, row_blocks * column_blocks), most_parts));
         const auto block = [&](int64_t chunk, int64_t part) {
             const int64_t r = chunk / column_blocks, c = chunk % column_blocks;
             return Block{r * tiles / row_blocks,

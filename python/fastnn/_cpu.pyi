@@ -1,4 +1,4 @@
-"""The C++ module. Kernels return NotImplemented for arrays that they do not serve (see backends/cpu)."""
+"""The C++ module. Kernels are had by name, with_fallback."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -6,7 +6,6 @@ from typing import Any, TypeVar
 import numpy.typing as npt
 
 Array = npt.NDArray[Any]
-Pair = tuple[int, int]
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 # -- bindings/runtime.cpp
@@ -19,39 +18,5 @@ def pool_stats() -> dict[str, int]: ...
 def pool_trim() -> None: ...
 def pool_set_limit(bytes: int) -> None: ...
 
-# -- bindings/fast_call.cpp: the kernels of the other families, by the names of the protocol
+# -- bindings/fast_call.cpp: the kernels, by the names of the protocol
 def with_fallback(name: str, fallback: Function) -> Function: ...
-
-# -- bindings/gemm.cpp
-def matmul(a: Array, b: Array) -> Array: ...
-def linear(x: Array, weight: Array, bias: Array | None, activation: str | None) -> Array: ...
-
-# -- bindings/conv.cpp
-def conv2d(
-    x: Array,
-    weight: Array,
-    bias: Array | None,
-    stride: Pair,
-    padding: Pair,
-    dilation: Pair,
-    groups: int,
-    activation: str | None,
-) -> Array: ...
-def conv2d_input_grad(
-    g: Array,
-    weight: Array,
-    input_shape: tuple[int, ...],
-    stride: Pair,
-    padding: Pair,
-    dilation: Pair,
-    groups: int,
-) -> Array: ...
-def conv2d_weight_grad(
-    g: Array,
-    x: Array,
-    weight_shape: tuple[int, ...],
-    stride: Pair,
-    padding: Pair,
-    dilation: Pair,
-    groups: int,
-) -> Array: ...

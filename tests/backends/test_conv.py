@@ -9,7 +9,14 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from support import assert_close, assert_same_bits_for_any_threads, channels_last, eps, layouts
+from support import (
+    assert_close,
+    assert_same_bits_for_any_threads,
+    channels_last,
+    eps,
+    kernel,
+    layouts,
+)
 
 from fastnn import _cpu
 from fastnn.backends import cpu
@@ -146,6 +153,21 @@ def test_one_image_in_many_threads(isa: str, rng: Any) -> None:
     want = reference(spec.conv2d, x, weight, None, *case.settings)
     got = cpu.conv2d(x, weight, None, *case.settings)
     assert_close(got, want, tolerance(x, weight, 360, np.float32))
+
+
+def test_kernels_serve_all_aligned_layouts(dtype: Any, rng: Any) -> None:
+    case = CASES[3]
+    x, weight = random(rng, case.x, dtype), random(rng, case.weight, dtype)
+    g = spec.conv2d(x, weight, None, *case.settings)
+    for name, view in layouts(x):
+        if name != "unaligned":
+            kernel("conv2d")(view, weight, None, *case.settings, None)
+            kernel("conv2d_weight_grad")(g, view, case.weight, *case.settings)
+    for name, view in layouts(weight):
+        if name != "unaligned":
+            got = kernel("conv2d")(x, view, None, *case.settings, None)
+            assert_close(got, g, tolerance(x, weight, 27, dtype), f"weight {name}")
+            kernel("conv2d_input_grad")(g, view, case.x, *case.settings)
 
 
 def test_other_dtypes_are_served_by_numpy() -> None:

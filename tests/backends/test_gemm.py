@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support import assert_close, assert_same_bits_for_any_threads, eps, layouts
+from support import assert_close, assert_same_bits_for_any_threads, eps, kernel, layouts
 
 from fastnn import _cpu
 from fastnn.backends import cpu
@@ -128,6 +128,15 @@ def test_inputs_are_not_written(isa: str, dtype: Any, rng: Any) -> None:
     np.testing.assert_array_equal(b, before[1])
 
 
+def test_kernels_serve_all_aligned_layouts(dtype: Any, rng: Any) -> None:
+    a, bias = random(rng, 5, 6, dtype=dtype), random(rng, 12, dtype=dtype)[::2]
+    for name, view in layouts(a):
+        if name != "unaligned":
+            kernel("matmul")(view, a.T)
+            kernel("linear")(view, view[:, :6], None, "relu")
+            kernel("linear")(a, np.concatenate([view, a[:1]]), bias, None)
+
+
 def test_other_dtypes_are_served_by_numpy() -> None:
     a = np.arange(6).reshape(2, 3)
     np.testing.assert_array_equal(cpu.matmul(a, a.T), a @ a.T)
@@ -146,7 +155,7 @@ def test_other_dtypes_are_served_by_numpy() -> None:
         (lambda f: cpu.matmul(f(), f(3)), ["matmul", "()"]),
         (lambda f: cpu.linear(f(2, 3), f(5, 4), None), ["linear", "(2, 3)", "(5, 4)"]),
         (lambda f: cpu.linear(f(2, 3), f(5, 3), f(4)), ["linear", "bias", "(5,)", "(4,)"]),
-        (lambda f: cpu.linear(f(2, 3), f(5, 3), f(5), "tanh"), ["linear", "activation", "tanh"]),
+        (lambda f: cpu.linear(f(2, 3), f(5, 3), f(5), "tanh"), ["activation", "tanh"]),
     ],
 )
 def test_errors(call: Callable[..., Any], words: list[str]) -> None:

@@ -1,9 +1,8 @@
 """The C++ backend: what `fastnn._cpu` computes; the rest comes from the NumPy backend.
 
-The module itself is the backend; `fastnn.backends.protocol.Backend` says what each function does. Most functions are
+The module itself is the backend; `fastnn.backends.protocol.Backend` says what each function does. The functions are
 built by `_cpu.with_fallback`: a kernel that calls the NumPy function itself for a dtype, byte order, alignment or layout
-that it does not serve, and for keyword arguments. Others answer NotImplemented in that case, and the function here calls
-NumPy's.
+that it does not serve, and for keyword arguments.
 """
 
 from __future__ import annotations
