@@ -225,10 +225,10 @@ def test_any_settings(data: st.DataObject) -> None:
         dilation=(draw(1, 3), draw(1, 3)),
         groups=groups,
     )
-    for size, kernel, padding, dilation in zip(
+    for size, taps, padding, dilation in zip(
         case.x[2:], case.kernel, case.padding, case.dilation, strict=True
     ):
-        assume(size + 2 * padding > dilation * (kernel - 1))
+        assume(size + 2 * padding > dilation * (taps - 1))
     _cpu.set_isa(data.draw(st.sampled_from(_cpu.isa_levels())))
     rng = np.random.default_rng(draw(0, 2**32 - 1))
     check_case(case, np.float32, rng, both_layouts)
