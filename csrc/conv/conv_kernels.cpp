@@ -9,6 +9,8 @@
 //
 // Work is shared by image, group, block of rows and, where these are few, blocks of output
 // channels. Floor: 2 N PY PX O C T FLOPs at the FMA peak; source and result through memory once.
+// Reached on one core with a peak of 117 GFLOP/s (float32, NHWC): 104 to 107 for 64 channels, 97
+// for 32 to 64 on 13 x 13; in NCHW 5 to 10 % less, for the copies.
 #include "conv/conv.h"
 
 #include "conv/patch.h"

@@ -6,6 +6,8 @@
 // source rows themselves, one element further for each tap. Neither patches nor weights are packed;
 // the planes are copied once with their padding, which is little for few channels. Floor: writing
 // the result, 4 N O PY PX bytes.
+// For 1 to 32 channels on 28 x 28: 9.3 us an image with output channels on the lanes, 7.3 with
+// pixels there and row ends as overlapping whole vectors. In large batches memory is the limit.
 #include "conv/planar.h"
 
 #include "conv/patch.h"
