@@ -36,6 +36,10 @@ def _load_cpu() -> Backend | None:
     except ImportError as error:
         why_no_cpu = str(error)
         return None
+    except KeyError as error:
+        raise ImportError(
+            f"fastnn._cpu is older than the Python files beside it ({error.args[0]}): build it again"
+        ) from None
     return cpu
 
 
