@@ -116,7 +116,6 @@ from .ops.elementwise import (
     pow,
     reciprocal,
     remainder,
-    result_type,
     round,
     rsqrt,
     sign,
@@ -130,6 +129,7 @@ from .ops.elementwise import (
 )
 from .ops.gemm import matmul
 from .ops.indexing import flip, gather, index_select, nonzero
+from .ops.promotion import result_type
 from .ops.reduction import (
     all,
     amax,

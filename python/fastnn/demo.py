@@ -125,15 +125,11 @@ def draw_curves(history: History, path: Path) -> None:
 
     percent = 100 * np.array(history.accuracies)
     right.plot(np.arange(1, epochs + 1), percent, color="tab:green", marker="o")
-    right.annotate(
-        f"{percent[-1]:.2f} %",
-        (epochs, percent[-1]),
-        textcoords="offset points",
-        xytext=(0, -16),
-        ha="right",
-    )
     right.set(
-        title="Accuracy on the test digits", xlabel="epoch", ylabel="%", xlim=(0, epochs + 0.2)
+        title=f"Accuracy on the test digits: {percent[-1]:.2f} % at the end",
+        xlabel="epoch",
+        ylabel="%",
+        xlim=(0, epochs + 0.2),
     )
     for axes in (left, right):
         axes.grid(alpha=0.3)

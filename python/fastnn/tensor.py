@@ -16,7 +16,17 @@ from ._dtype import dtype as DType
 from .autograd import engine
 from .autograd.grad_mode import mode
 from .autograd.inplace import extra_of, write
-from .ops import activation, comparison, creation, elementwise, gemm, indexing, reduction, select
+from .ops import (
+    activation,
+    comparison,
+    creation,
+    elementwise,
+    gemm,
+    indexing,
+    promotion,
+    reduction,
+    select,
+)
 from .ops import shape as shape_ops
 from .ops import softmax as softmax_ops
 
@@ -254,7 +264,7 @@ class Tensor(TensorBase):
         check_device(device, "to")
         out = self
         if dtype is not None:
-            out = elementwise.cast(out, _dtype.as_numpy_dtype(dtype))
+            out = promotion.cast(out, _dtype.as_numpy_dtype(dtype))
         if memory_format is not _device.preserve_format:
             out = out.contiguous(memory_format)
         return out.clone() if copy and out is self else out

@@ -189,7 +189,7 @@ def write(x: Tensor, result: Tensor, operation: str) -> Tensor:
             raise RuntimeError(
                 f"{operation}: result type {result.dtype} can't be cast to the desired output type {x.dtype}"
             )
-        from ..ops.elementwise import cast
+        from ..ops.promotion import cast
 
         result = cast(result, data.dtype)
         new = result._data

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .._core import make
-from .elementwise import broadcast_error, promote
+from .promotion import broadcast_error, promote
 
 if TYPE_CHECKING:
     from ..tensor import Tensor

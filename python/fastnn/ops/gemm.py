@@ -8,7 +8,7 @@ from .._core import make
 from ..autograd.grad_mode import mode
 from ..autograd.node import Node, edge_of
 from ..backends import by_type
-from .elementwise import unbroadcast
+from .promotion import unbroadcast
 
 if TYPE_CHECKING:
     from ..tensor import Tensor

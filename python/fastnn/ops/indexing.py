@@ -11,7 +11,7 @@ from ..autograd import version
 from ..autograd.grad_mode import mode
 from ..autograd.inplace import check_writable, rebase
 from ..autograd.node import Node, edge_of
-from .elementwise import cast, unbroadcast
+from .promotion import cast, unbroadcast
 from .reduction import normalize_dim
 from .shape import _view
 

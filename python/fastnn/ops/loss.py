@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .elementwise import broadcast_error, promote
+from .promotion import broadcast_error, promote
 from .softmax import check_reduction
 
 if TYPE_CHECKING:

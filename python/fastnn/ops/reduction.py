@@ -12,7 +12,7 @@ from .._core import make
 from ..autograd.grad_mode import mode
 from ..autograd.node import Node, edge_of
 from ..backends import by_type
-from .elementwise import cast
+from .promotion import cast
 
 if TYPE_CHECKING:
     from ..tensor import Tensor

@@ -9,7 +9,7 @@ import numpy as np
 from .._core import Scalar, make
 from ..autograd.grad_mode import mode
 from ..autograd.node import Node, edge_of
-from .elementwise import broadcast_error, cast, promote, unbroadcast
+from .promotion import broadcast_error, cast, promote, unbroadcast
 
 if TYPE_CHECKING:
     from ..tensor import Tensor

@@ -13,7 +13,7 @@ from ..autograd.grad_mode import mode
 from ..autograd.inplace import register_view
 from ..autograd.node import MultiNode, Node, Output, edge_of
 from ..autograd.version import storage_root
-from .elementwise import cast, result_type
+from .promotion import cast, result_type
 from .reduction import normalize_dim
 
 if TYPE_CHECKING:
@@ -184,7 +184,7 @@ class ExpandBackward0(Node):
     __slots__ = ()
 
     def backward(self, g: Any) -> tuple[Any, ...]:
-        from .elementwise import unbroadcast
+        from .promotion import unbroadcast
 
         return (unbroadcast(g, self.saved[0]),)
 

@@ -12,7 +12,7 @@ from ..autograd.grad_mode import mode
 from ..autograd.node import Node, edge_of
 from ..backends import by_type
 from .activation import _floating
-from .elementwise import cast
+from .promotion import cast
 from .reduction import normalize_dim
 
 if TYPE_CHECKING:

@@ -1,0 +1,110 @@
+"""Operands of different dtypes and shapes: promotion, casts, broadcasting and its gradient."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .. import _dtype
+from .._core import Scalar, make
+from .._dtype import FROM_NUMPY, from_numpy_dtype
+from ..autograd.grad_mode import mode
+from ..autograd.node import Node, edge_of
+from ..backends import by_type
+
+if TYPE_CHECKING:
+    from ..tensor import Tensor
+else:
+    from .._core import TensorBase as Tensor
+
+
+def _scalar_dtype(value: Any) -> _dtype.dtype:
+    if isinstance(value, (bool, np.bool_)):
+        return _dtype.bool_
+    if isinstance(value, (int, np.integer)):
+        return _dtype.int64
+    if isinstance(value, (float, np.floating)):
+        return _dtype.get_default_dtype()
+    raise TypeError(f"expected a Tensor or a number, got {type(value).__name__}")
+
+
+def result_type(*operands: Tensor | Scalar) -> _dtype.dtype:
+    """The dtype of an operation on ``operands``, by PyTorch's rules.
+
+    Tensors with dimensions decide; a zero-dimensional tensor, and after it a number, counts only where its
+    category (bool < integer < floating) is higher.
+
+    >>> import fastnn
+    >>> fastnn.result_type(fastnn.ones(2, dtype=fastnn.int64), 1.5)
+    fastnn.float32
+    """
+    groups: list[_dtype.dtype | None] = [None, None, None]
+    for operand in operands:
+        if isinstance(operand, Tensor):
+            level = 0 if operand._data.ndim else 1
+            d = from_numpy_dtype(operand._data.dtype)
+        else:
+            level, d = 2, _scalar_dtype(operand)
+        held = groups[level]
+        groups[level] = d if held is None else _dtype.promote_types(held, d)
+    result: _dtype.dtype | None = None
+    for group in groups:
+        if group is not None and (result is None or group._rank > result._rank):
+            result = group
+    if result is None:
+        raise TypeError("result_type expects at least one operand")
+    return result
+
+
+def cast(x: Tensor, d: np.dtype[Any]) -> Tensor:
+    """``x`` with NumPy dtype ``d``: itself where it has it."""
+    data = x._data
+    if data.dtype == d:
+        return x
+    with np.errstate(invalid="ignore", over="ignore"):
+        out = data.astype(d)
+    if x._requires_grad and mode.enabled and FROM_NUMPY[d].is_floating_point:
+        return make(out, ToCopyBackward0((edge_of(x),), (data.dtype,)))
+    return make(out)
+
+
+class ToCopyBackward0(Node):
+    __slots__ = ()
+
+    def backward(self, g: Any) -> tuple[Any, ...]:
+        return (g.astype(self.saved[0]),)
+
+    def backward_graph(self, g: Tensor) -> tuple[Any, ...]:
+        return (cast(g, self.saved[0]),)
+
+
+def promote(a: Any, b: Any, *, floating: bool = False) -> tuple[Tensor, Tensor]:
+    """Both operands as tensors of their common dtype (``floating``: integers become the default float)."""
+    d = result_type(a, b)
+    if floating and not d.is_floating_point:
+        d = _dtype.get_default_dtype()
+    n = d.numpy
+    ta = cast(a, n) if isinstance(a, Tensor) else make(np.asarray(a, n))
+    tb = cast(b, n) if isinstance(b, Tensor) else make(np.asarray(b, n))
+    return ta, tb
+
+
+def broadcast_error(operation: str, *arrays: Any) -> RuntimeError:
+    """The error for operands whose shapes do not broadcast."""
+    shapes = " and ".join(str(tuple(x.shape)) for x in arrays)
+    return RuntimeError(f"{operation}: the shapes {shapes} cannot be broadcast together")
+
+
+def unbroadcast(g: Any, shape: tuple[int, ...]) -> Any:
+    """The gradient ``g`` summed over the axes along which an operand of ``shape`` was broadcast."""
+    if g.shape == shape:
+        return g
+    lead = g.ndim - len(shape)
+    axes = tuple(range(lead)) + tuple(
+        i + lead for i, n in enumerate(shape) if n == 1 and g.shape[i + lead] != 1
+    )
+    if isinstance(g, Tensor):
+        return g.sum(axes, keepdim=True).reshape(shape)
+    total = by_type[type(g)].sum(g, axes, True)
+    return total.reshape(shape)
