@@ -195,3 +195,13 @@ def test_sequential_fuses_relu_unseen(computer: str) -> None:
     net[0].register_forward_hook(lambda m, args, out: seen.append(out.min().item()))
     net(x)
     assert seen[0] < 0
+
+
+def test_init_is_a_write() -> None:
+    w = fastnn.ones(4, requires_grad=True)
+    loss = (w * w).sum()
+    nn.init.trunc_normal_(w)
+    with pytest.raises(RuntimeError, match="in-place"):
+        loss.backward()
+    with pytest.raises(ValueError, match="empty"):
+        nn.init.trunc_normal_(w.detach(), a=2.0, b=1.0)

@@ -5,8 +5,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
+from .._core import make
 from ..autograd.grad_mode import no_grad
-from ..random import Generator
+from ..random import Generator, normal_array
 from ..tensor import Tensor
 
 _GAINS = {
@@ -81,22 +84,13 @@ def trunc_normal_(
     generator: Generator | None = None,
 ) -> Tensor:
     """Normal, drawn again outside [a, b]."""
-    import numpy as np
-
-    from ..random import normal_array
-
-    data = tensor._data
-    values = normal_array(data.shape, np.dtype(np.float64), generator) * std + mean
-    outside = (values < a) | (values > b)
     if not a < b or math.erf((b - mean) / std) <= math.erf((a - mean) / std):
         raise ValueError(f"trunc_normal_: the interval [{a}, {b}] is empty")
-    while outside.any():
-        values[outside] = (
-            normal_array((int(outside.sum()),), np.dtype(np.float64), generator) * std + mean
-        )
-        outside = (values < a) | (values > b)
-    data[...] = values
-    return tensor
+    values = normal_array(tensor._data.shape, np.dtype(np.float64), generator) * std + mean
+    while (outside := (values < a) | (values > b)).any():
+        again = normal_array((int(outside.sum()),), np.dtype(np.float64), generator)
+        values[outside] = again * std + mean
+    return tensor.copy_(make(values))
 
 
 @no_grad()
