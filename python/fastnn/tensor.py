@@ -13,22 +13,15 @@ from . import _core, _device, _dtype
 from ._core import TensorBase, make
 from ._device import check_device
 from ._dtype import dtype as DType
+from ._methods.elementwise import ElementwiseMethods
+from ._methods.inplace import InplaceMethods
+from ._methods.reduction import ReductionMethods
+from ._methods.shape import ShapeMethods
 from .autograd import engine
 from .autograd.grad_mode import mode
 from .autograd.inplace import extra_of, write
-from .ops import (
-    activation,
-    comparison,
-    creation,
-    elementwise,
-    gemm,
-    indexing,
-    promotion,
-    reduction,
-    select,
-)
+from .ops import comparison, creation, elementwise, gemm, indexing, promotion, select
 from .ops import shape as shape_ops
-from .ops import softmax as softmax_ops
 
 _Float: TypeAlias = float  # Tensor.float hides the type
 
@@ -56,7 +49,7 @@ class RemovableHandle:
         self.remove()
 
 
-class Tensor(TensorBase):
+class Tensor(ElementwiseMethods, ReductionMethods, ShapeMethods, InplaceMethods, TensorBase):
     """An n-dimensional array that records how it was computed.
 
     Args:
@@ -384,174 +377,11 @@ class Tensor(TensorBase):
     def __rpow__(self, other: Any) -> Tensor:
         return elementwise.pow(other, self)
 
-    # -- operations as methods -------------------------------------------------------------------------
-
-    add = elementwise.add
-    sub = subtract = elementwise.sub
-    mul = multiply = elementwise.mul
-    div = divide = true_divide = elementwise.div
-    floor_divide = elementwise.floor_divide
-    remainder = elementwise.remainder
-    pow = elementwise.pow
-    maximum = elementwise.maximum
-    minimum = elementwise.minimum
-    neg = negative = elementwise.neg
-    abs = absolute = elementwise.abs
-    exp = elementwise.exp
-    expm1 = elementwise.expm1
-    log = elementwise.log
-    log2 = elementwise.log2
-    log10 = elementwise.log10
-    log1p = elementwise.log1p
-    sqrt = elementwise.sqrt
-    rsqrt = elementwise.rsqrt
-    reciprocal = elementwise.reciprocal
-    square = elementwise.square
-    sin = elementwise.sin
-    cos = elementwise.cos
-    tan = elementwise.tan
-    sinh = elementwise.sinh
-    cosh = elementwise.cosh
-    asin = elementwise.asin
-    acos = elementwise.acos
-    atan = elementwise.atan
-    sign = elementwise.sign
-    floor = elementwise.floor
-    ceil = elementwise.ceil
-    round = elementwise.round
-    trunc = elementwise.trunc
-    relu = activation.relu
-    sigmoid = activation.sigmoid
-    tanh = activation.tanh
-    softmax = softmax_ops.softmax
-    log_softmax = softmax_ops.log_softmax
-    clamp = clip = select.clamp
-    masked_fill = select.masked_fill
-    matmul = gemm.matmul
-    sum = reduction.sum
-    mean = reduction.mean
-    amax = reduction.amax
-    amin = reduction.amin
-    max = reduction.max
-    min = reduction.min
-    argmax = reduction.argmax
-    argmin = reduction.argmin
-    prod = reduction.prod
-    var = reduction.var
-    std = reduction.std
-    norm = reduction.norm
-    any = reduction.any
-    all = reduction.all
-    reshape = shape_ops.reshape
-    view = shape_ops.view
-    flatten = shape_ops.flatten
-    permute = shape_ops.permute
-    transpose = swapaxes = shape_ops.transpose
-    t = shape_ops.t
-    movedim = shape_ops.movedim
-    squeeze = shape_ops.squeeze
-    unsqueeze = shape_ops.unsqueeze
-    expand = shape_ops.expand
-    split = shape_ops.split
-    chunk = shape_ops.chunk
-    unbind = shape_ops.unbind
-    index_select = indexing.index_select
-    gather = indexing.gather
-    nonzero = indexing.nonzero
-    flip = indexing.flip
-    eq = comparison.eq
-    ne = comparison.ne
-    lt = comparison.lt
-    le = comparison.le
-    gt = comparison.gt
-    ge = comparison.ge
-    isnan = comparison.isnan
-    isinf = comparison.isinf
-    isfinite = comparison.isfinite
-    logical_not = comparison.logical_not
-    logical_and = comparison.logical_and
-    logical_or = comparison.logical_or
-    allclose = comparison.allclose
-    equal = comparison.equal
-
-    def view_as(self, other: Tensor) -> Tensor:
-        """A view with the shape of ``other``."""
-        return self.view(other._data.shape)
-
-    def reshape_as(self, other: Tensor) -> Tensor:
-        """This tensor in the shape of ``other``."""
-        return self.reshape(other._data.shape)
-
-    def expand_as(self, other: Tensor) -> Tensor:
-        """This tensor expanded to the shape of ``other``."""
-        return self.expand(other._data.shape)
-
     def where(self, condition: Tensor, other: Any) -> Tensor:
         """This tensor where ``condition`` holds, else ``other``."""
         return select.where(condition, self, other)
 
     # -- in place --------------------------------------------------------------------------------------
-
-    def add_(self, other: Any, alpha: Scalar = 1) -> Tensor:
-        """Add ``alpha * other`` in place."""
-        return write(self, elementwise.add(self, other, alpha), "add_")
-
-    def sub_(self, other: Any, alpha: Scalar = 1) -> Tensor:
-        """Subtract ``alpha * other`` in place."""
-        return write(self, elementwise.sub(self, other, alpha), "sub_")
-
-    def mul_(self, other: Any) -> Tensor:
-        """Multiply by ``other`` in place."""
-        return write(self, elementwise.mul(self, other), "mul_")
-
-    def div_(self, other: Any) -> Tensor:
-        """Divide by ``other`` in place."""
-        return write(self, elementwise.div(self, other), "div_")
-
-    def pow_(self, other: Any) -> Tensor:
-        """Raise to the power ``other`` in place."""
-        return write(self, elementwise.pow(self, other), "pow_")
-
-    def __ifloordiv__(self, other: Any) -> Tensor:  # type: ignore[misc]
-        return write(self, elementwise.floor_divide(self, other), "floor_divide_")
-
-    __iadd__ = add_
-    __isub__ = sub_
-    __imul__ = mul_
-    __itruediv__ = div_
-    __ipow__ = pow_
-
-    def neg_(self) -> Tensor:
-        """Negate in place."""
-        return write(self, elementwise.neg(self), "neg_")
-
-    def exp_(self) -> Tensor:
-        """``exp`` in place."""
-        return write(self, elementwise.exp(self), "exp_")
-
-    def sqrt_(self) -> Tensor:
-        """``sqrt`` in place."""
-        return write(self, elementwise.sqrt(self), "sqrt_")
-
-    def relu_(self) -> Tensor:
-        """``relu`` in place."""
-        return write(self, activation.relu(self), "relu_")
-
-    def sigmoid_(self) -> Tensor:
-        """``sigmoid`` in place."""
-        return write(self, activation.sigmoid(self), "sigmoid_")
-
-    def tanh_(self) -> Tensor:
-        """``tanh`` in place."""
-        return write(self, activation.tanh(self), "tanh_")
-
-    def clamp_(self, min: Any = None, max: Any = None) -> Tensor:
-        """``clamp`` in place."""
-        return write(self, select.clamp(self, min, max), "clamp_")
-
-    def masked_fill_(self, mask: Tensor, value: Any) -> Tensor:
-        """Set the elements where ``mask`` holds to ``value``, in place."""
-        return write(self, select.masked_fill(self, mask, value), "masked_fill_")
 
     def fill_(self, value: Any) -> Tensor:
         """Set all elements to ``value``."""

@@ -74,6 +74,20 @@ class Node:
                 )
 
 
+class ComposedNode(Node):
+    """A node whose one rule, ``backward_graph``, is written in differentiable operations.
+
+    What it costs to make tensors does not count beside the work of the operations that use it; those of training's
+    inner loop have a rule on raw arrays as well.
+    """
+
+    __slots__ = ()
+
+    def backward(self, g: Any) -> tuple[Any, ...]:
+        results = self.backward_graph(_core.make(g))
+        return tuple(None if r is None else r._data for r in results)
+
+
 class MultiNode(Node):
     """A node with several results. Its ``backward`` takes a list with one gradient (or None) a result."""
 

@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 else:
     from .._core import TensorBase as Tensor
 
+__all__ = [
+    "relu",
+    "sigmoid",
+    "tanh",
+]
+
 
 def _floating(x: Tensor, operation: str) -> Tensor:
     """``x``, or RuntimeError where it is not a floating tensor."""

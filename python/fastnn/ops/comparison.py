@@ -14,6 +14,27 @@ if TYPE_CHECKING:
 else:
     from .._core import TensorBase as Tensor
 
+__all__ = [
+    "allclose",
+    "bitwise_and",
+    "bitwise_not",
+    "bitwise_or",
+    "bitwise_xor",
+    "eq",
+    "equal",
+    "ge",
+    "gt",
+    "isfinite",
+    "isinf",
+    "isnan",
+    "le",
+    "logical_and",
+    "logical_not",
+    "logical_or",
+    "lt",
+    "ne",
+]
+
 
 def comparable(value: object) -> bool:
     """True for what ``==`` compares with a tensor: tensors and numbers."""

@@ -11,6 +11,10 @@ from ..backends import by_type
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
+
+__all__ = [
+    "conv2d",
+]
 IntOrPair = int | tuple[int, int]
 
 

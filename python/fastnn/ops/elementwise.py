@@ -19,6 +19,49 @@ if TYPE_CHECKING:
 else:
     from .._core import TensorBase as Tensor
 
+__all__ = [
+    "abs",
+    "absolute",
+    "acos",
+    "add",
+    "asin",
+    "atan",
+    "ceil",
+    "cos",
+    "cosh",
+    "div",
+    "divide",
+    "exp",
+    "expm1",
+    "floor",
+    "floor_divide",
+    "log",
+    "log10",
+    "log1p",
+    "log2",
+    "maximum",
+    "minimum",
+    "mul",
+    "multiply",
+    "neg",
+    "negative",
+    "pow",
+    "reciprocal",
+    "remainder",
+    "round",
+    "rsqrt",
+    "sign",
+    "sin",
+    "sinh",
+    "sqrt",
+    "square",
+    "sub",
+    "subtract",
+    "tan",
+    "true_divide",
+    "trunc",
+]
+
 
 # -- arithmetic ----------------------------------------------------------------------------------------
 
@@ -611,3 +654,10 @@ class _Graph:
 
 
 _GRAPH = _Graph()
+
+
+subtract = sub
+multiply = mul
+divide = true_divide = div
+negative = neg
+absolute = abs

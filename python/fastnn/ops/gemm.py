@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 else:
     from .._core import TensorBase as Tensor
 
+__all__ = [
+    "matmul",
+]
+
 
 def _t(x: Any) -> Any:
     """The last two axes exchanged (arrays and tensors)."""

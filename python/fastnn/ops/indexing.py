@@ -20,6 +20,13 @@ if TYPE_CHECKING:
 else:
     from .._core import TensorBase as Tensor
 
+__all__ = [
+    "flip",
+    "gather",
+    "index_select",
+    "nonzero",
+]
+
 _BASIC = (int, slice, type(None), type(Ellipsis), np.integer)
 
 

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 else:
     from .._core import TensorBase as Tensor
 
+__all__ = [
+    "result_type",
+]
+
 
 def _scalar_dtype(value: Any) -> _dtype.dtype:
     if isinstance(value, (bool, np.bool_)):

@@ -16,6 +16,13 @@ if TYPE_CHECKING:
 else:
     from .._core import TensorBase as Tensor
 
+__all__ = [
+    "clamp",
+    "clip",
+    "masked_fill",
+    "where",
+]
+
 
 class WhereBackward0(Node):
     __slots__ = ()
@@ -101,3 +108,6 @@ def clamp(input: Tensor, min: Any = None, max: Any = None) -> Tensor:
             inside &= data <= max
         return make(out, ClampBackward0((edge_of(input),), (inside,)))
     return make(out)
+
+
+clip = clamp

@@ -19,6 +19,29 @@ from .reduction import normalize_dim
 if TYPE_CHECKING:
     from ..tensor import Tensor
 
+__all__ = [
+    "broadcast_tensors",
+    "cat",
+    "chunk",
+    "clone",
+    "concat",
+    "concatenate",
+    "flatten",
+    "moveaxis",
+    "movedim",
+    "permute",
+    "reshape",
+    "split",
+    "squeeze",
+    "stack",
+    "swapaxes",
+    "swapdims",
+    "t",
+    "transpose",
+    "unbind",
+    "unsqueeze",
+]
+
 
 def _view(x: Tensor, array: Any, node: type[Node], *saved: Any) -> Tensor:
     """The tensor over ``array``, a view of x's array, with a gradient node where one is wanted."""
@@ -79,6 +102,21 @@ def view(input: Tensor, *shape: Any) -> Tensor:
             f"{input.stride()}; use .reshape(...) instead"
         )
     return out
+
+
+def view_as(input: Tensor, other: Tensor) -> Tensor:
+    """A view of ``input`` with the shape of ``other``."""
+    return view(input, other._data.shape)
+
+
+def reshape_as(input: Tensor, other: Tensor) -> Tensor:
+    """``input`` in the shape of ``other``."""
+    return reshape(input, other._data.shape)
+
+
+def expand_as(input: Tensor, other: Tensor) -> Tensor:
+    """``input`` expanded to the shape of ``other``."""
+    return expand(input, other._data.shape)
 
 
 def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
@@ -380,3 +418,8 @@ def broadcast_tensors(*tensors: Tensor) -> tuple[Tensor, ...]:
     """The tensors expanded to their common shape."""
     shape = np.broadcast_shapes(*(x._data.shape for x in tensors))
     return tuple(expand(x, shape) for x in tensors)
+
+
+concat = concatenate = cat
+swapaxes = swapdims = transpose
+moveaxis = movedim

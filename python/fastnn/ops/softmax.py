@@ -18,6 +18,11 @@ from .reduction import normalize_dim
 if TYPE_CHECKING:
     from ..tensor import Tensor
 
+__all__ = [
+    "log_softmax",
+    "softmax",
+]
+
 
 def _axis(dim: int | None, ndim: int, operation: str) -> int:
     """``dim`` as an axis; None, which PyTorch deprecates, is 0 for 0, 1 and 3 dims, else 1."""
