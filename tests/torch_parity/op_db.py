@@ -1,0 +1,105 @@
+"""How to run a sample of PyTorch's operator database (``op_db``) on fastnn."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from typing import Any
+
+import fastnn
+import fastnn.nn.functional as F
+
+# Parts of op_db that are no aim: complex numbers, sparse tensors, quantization, FFT, special functions beyond the usual,
+# masked tensors, and what is PyTorch's internal machinery and no function of a user's.
+OUT_OF_SCOPE_PREFIXES = (
+    "fft.",
+    "special.",
+    "sparse.",
+    "masked.",
+    "jiterator_",
+    "_",
+    "torch.ops.",
+    "torch._",
+)
+KEPT_PREFIXES = ("__",)  # operators: __radd__, __getitem__ ...
+OUT_OF_SCOPE = {
+    "complex numbers": {
+        "angle", "cdouble", "cfloat", "chalf", "complex", "conj", "conj_physical", "imag", "polar", "real", "resolve_conj",
+        "resolve_neg", "view_as_complex", "view_as_real", "stft", "istft", "H", "mH",
+    },
+    "sparse tensors": {"to_sparse"},
+    "internal forms of other operations": {
+        "native_batch_norm", "native_dropout_backward", "native_group_norm", "native_layer_norm", "constant_pad_nd",
+        "max_pool2d_with_indices_backward", "grid_sampler_2d", "grid_sampler_3d", "alias_copy", "as_strided_copy",
+        "diagonal_copy", "expand_copy", "narrow_copy", "permute_copy", "split_with_sizes_copy", "squeeze_copy",
+        "t_copy", "transpose_copy", "unbind_copy", "unfold_copy", "unsqueeze_copy", "view_copy", "hash_tensor",
+        "nonzero_static", "unsafe_chunk", "unsafe_split", "empty_permuted",
+    },
+    "linear algebra beyond inv, solve, svd, qr, eigh, cholesky, det, norm": {
+        "linalg.cond", "linalg.eig", "linalg.eigvals", "linalg.householder_product", "linalg.ldl_factor",
+        "linalg.ldl_factor_ex", "linalg.ldl_solve", "linalg.lstsq", "linalg.multi_dot", "linalg.vander",
+        "linalg.lu_factor", "linalg.lu_factor_ex", "linalg.lu", "linalg.lu_solve", "linalg.tensorinv",
+        "linalg.tensorsolve", "geqrf", "lu", "lu_solve", "lu_unpack", "ormqr", "pca_lowrank", "svd_lowrank",
+        "matrix_exp", "cholesky_inverse", "cholesky_solve", "triangular_solve", "linalg.matrix_rank", "linalg.cross",
+        "linalg.diagonal", "linalg.vecdot", "linalg.cholesky_ex", "linalg.inv_ex", "linalg.solve_ex",
+        "linalg.matrix_power", "linalg.solve_triangular",
+    },
+}  # fmt: skip
+
+
+def out_of_scope(name: str) -> bool:
+    """Whether ``name`` is a part of op_db that fastnn does not aim at."""
+    if any(name in names for names in OUT_OF_SCOPE.values()):
+        return True
+    return name.startswith(OUT_OF_SCOPE_PREFIXES) and not name.startswith(KEPT_PREFIXES)
+
+
+def _method(name: str) -> Callable[..., Any]:
+    return lambda x, *args, **kwargs: getattr(x, name)(*args, **kwargs)
+
+
+# Where the database calls something else than the function of the entry's name
+ADAPTERS: dict[str, Callable[..., Any]] = {
+    "T": lambda x: x.T,
+    "mT": lambda x: x.mT,
+    "__getitem__": operator.getitem,
+    "slice": lambda x, dim, start, end, step=1: x[
+        (slice(None),) * dim + (slice(start, end, step),)
+    ],
+    "uniform": _method("uniform_"),
+    "cauchy": _method("cauchy_"),
+    "exponential": _method("exponential_"),
+    "geometric": _method("geometric_"),
+    "log_normal": _method("log_normal_"),
+    "fill": lambda x, value: fastnn.fill(x, value),
+    "nn.functional.upsample_bilinear": lambda x, size=None, scale_factor=None: F.interpolate(
+        x, size=size, scale_factor=scale_factor, mode="bilinear", align_corners=True
+    ),
+    "nn.functional.upsample_nearest": lambda x, size=None, scale_factor=None: F.interpolate(
+        x, size=size, scale_factor=scale_factor, mode="nearest"
+    ),
+}
+RANDOM = {
+    "bernoulli", "cauchy", "empty", "empty_like", "empty_strided", "exponential", "geometric", "log_normal", "multinomial",
+    "new_empty", "new_empty_strided", "nn.functional.alpha_dropout", "nn.functional.dropout", "nn.functional.dropout2d",
+    "nn.functional.dropout3d", "nn.functional.feature_alpha_dropout", "nn.functional.fractional_max_pool2d",
+    "nn.functional.fractional_max_pool3d", "nn.functional.rrelu", "normal", "rand_like", "randint", "randint_like",
+    "randn", "randn_like", "resize_", "resize_as_", "uniform",
+}  # fmt: skip
+
+
+def resolve(name: str) -> Callable[..., Any] | None:
+    """fastnn's function for the entry ``name``: by its path, as a method, or by an adapter; None where there is none."""
+    if name in ADAPTERS:
+        return ADAPTERS[name]
+    if not name.startswith("__"):
+        found: Any = fastnn
+        for part in name.split("."):
+            found = getattr(found, part, None)
+            if found is None:
+                break
+        if callable(found) and not isinstance(found, fastnn.dtype):
+            return found
+    if hasattr(fastnn.Tensor, name):
+        return _method(name)
+    return None
