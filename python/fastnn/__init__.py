@@ -30,7 +30,9 @@ from ._dtype import (
     float16,
     float32,
     float64,
+    finfo,
     get_default_dtype,
+    iinfo,
     int8,
     int16,
     int32,
@@ -52,6 +54,7 @@ from .autograd import (
 from .nn.functional import conv2d, dropout
 from .ops import (
     activation as _activation,
+    binary as _binary,
     comparison as _comparison,
     creation as _creation,
     elementwise as _elementwise,
@@ -62,8 +65,10 @@ from .ops import (
     select as _select,
     shape as _shape,
     softmax as _softmax,
+    unary as _unary,
 )
 from .ops.activation import *
+from .ops.binary import *
 from .ops.comparison import *
 from .ops.creation import *
 from .ops.elementwise import *
@@ -74,6 +79,7 @@ from .ops.reduction import *
 from .ops.select import *
 from .ops.shape import *
 from .ops.softmax import *
+from .ops.unary import *
 from .random import (
     Generator,
     bernoulli,
@@ -126,7 +132,9 @@ __all__ = [
     "float16",
     "float32",
     "float64",
+    "finfo",
     "get_default_dtype",
+    "iinfo",
     "get_num_threads",
     "get_rng_state",
     "half",
@@ -172,6 +180,7 @@ __all__ = [
     "vision",
 ]
 __all__ += _activation.__all__
+__all__ += _binary.__all__
 __all__ += _comparison.__all__
 __all__ += _creation.__all__
 __all__ += _elementwise.__all__
@@ -182,6 +191,7 @@ __all__ += _reduction.__all__
 __all__ += _select.__all__
 __all__ += _shape.__all__
 __all__ += _softmax.__all__
+__all__ += _unary.__all__
 
 # Imported on first use: what training itself does not need
 _LAZY = {"utils": ".utils", "vision": ".vision"}

@@ -102,3 +102,64 @@ def promote_types(a: dtype, b: dtype) -> dtype:
 def can_cast(source: dtype, target: dtype) -> bool:
     """True where PyTorch lets a ``source`` value be written into a ``target`` tensor in place."""
     return source._rank <= target._rank
+
+
+class finfo:
+    """The limits of a floating dtype (default: the default dtype): bits, eps, max, min, tiny, resolution.
+
+    Raises:
+        TypeError: an integer dtype; use ``iinfo``.
+
+    >>> import fastnn
+    >>> fastnn.finfo(fastnn.float32).eps
+    1.1920928955078125e-07
+    """
+
+    __slots__ = ("bits", "dtype", "eps", "max", "min", "resolution", "smallest_normal", "tiny")
+
+    def __init__(self, type: dtype | None = None) -> None:
+        d = _default if type is None else type
+        if not d.is_floating_point:
+            raise TypeError(f"finfo expects a floating dtype, got {d}; use iinfo")
+        limits: Any = ml_dtypes.finfo(d.numpy)  # type: ignore[no-untyped-call]
+        self.bits = d.itemsize * 8
+        self.dtype = d.name
+        self.eps = float(limits.eps)
+        self.max = float(limits.max)
+        self.min = float(limits.min)
+        self.tiny = self.smallest_normal = float(limits.smallest_normal)
+        self.resolution = float(limits.resolution)
+
+    def __repr__(self) -> str:
+        return (
+            f"finfo(resolution={self.resolution:g}, min={self.min:g}, max={self.max:g}, eps={self.eps:g}, "
+            f"smallest_normal={self.smallest_normal:g}, tiny={self.tiny:g}, dtype={self.dtype})"
+        )
+
+
+class iinfo:
+    """The limits of an integer dtype: bits, max, min.
+
+    Raises:
+        TypeError: a floating or bool dtype.
+
+    >>> import fastnn
+    >>> fastnn.iinfo(fastnn.int8)
+    iinfo(min=-128, max=127, dtype=int8)
+    """
+
+    __slots__ = ("bits", "dtype", "max", "min")
+
+    def __init__(self, type: dtype) -> None:
+        if type.is_floating_point or type is bool_:
+            raise TypeError(
+                f"iinfo expects an integer dtype, got {type}; use finfo for floating ones"
+            )
+        limits = np.iinfo(type.numpy)
+        self.bits = type.itemsize * 8
+        self.dtype = type.name
+        self.max = int(limits.max)
+        self.min = int(limits.min)
+
+    def __repr__(self) -> str:
+        return f"iinfo(min={self.min}, max={self.max}, dtype={self.dtype})"

@@ -20,7 +20,7 @@ from ._methods.shape import ShapeMethods
 from .autograd import engine
 from .autograd.grad_mode import mode
 from .autograd.inplace import extra_of, write
-from .ops import comparison, creation, elementwise, gemm, indexing, promotion, select
+from .ops import comparison, creation, elementwise, gemm, indexing, promotion, select, unary
 from .ops import shape as shape_ops
 
 _Float: TypeAlias = float  # Tensor.float hides the type
@@ -337,8 +337,8 @@ class Tensor(ElementwiseMethods, ReductionMethods, ShapeMethods, InplaceMethods,
     __mod__ = elementwise.remainder
     __pow__ = elementwise.pow
     __matmul__ = gemm.matmul
-    __neg__ = elementwise.neg
-    __abs__ = elementwise.abs
+    __neg__ = unary.neg
+    __abs__ = unary.abs
     __invert__ = comparison.bitwise_not
     __and__ = __rand__ = comparison.bitwise_and
     __or__ = __ror__ = comparison.bitwise_or
@@ -352,6 +352,9 @@ class Tensor(ElementwiseMethods, ReductionMethods, ShapeMethods, InplaceMethods,
     __hash__ = TensorBase.__hash__
     __radd__ = elementwise.add
     __rmul__ = elementwise.mul
+
+    __lshift__ = comparison.bitwise_left_shift
+    __rshift__ = comparison.bitwise_right_shift
 
     def __eq__(self, other: object) -> Any:
         return comparison.eq(self, other) if comparison.comparable(other) else NotImplemented
@@ -373,6 +376,9 @@ class Tensor(ElementwiseMethods, ReductionMethods, ShapeMethods, InplaceMethods,
 
     def __rmod__(self, other: Any) -> Tensor:
         return elementwise.remainder(other, self)
+
+    def __rmatmul__(self, other: Any) -> Tensor:
+        return gemm.matmul(other, self)
 
     def __rpow__(self, other: Any) -> Tensor:
         return elementwise.pow(other, self)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .._core import make
+from ..autograd.output import accepts_out
 from .promotion import broadcast_error, promote
 
 if TYPE_CHECKING:
@@ -16,6 +17,19 @@ else:
 
 __all__ = [
     "allclose",
+    "bitwise_left_shift",
+    "bitwise_right_shift",
+    "greater",
+    "greater_equal",
+    "isclose",
+    "isin",
+    "isneginf",
+    "isposinf",
+    "isreal",
+    "less",
+    "less_equal",
+    "logical_xor",
+    "not_equal",
     "bitwise_and",
     "bitwise_not",
     "bitwise_or",
@@ -49,32 +63,38 @@ def _compare(name: str, a: Any, b: Any) -> Tensor:
         raise broadcast_error(name, a._data, b._data) from None
 
 
-def eq(input: Tensor, other: Any) -> Tensor:
+@accepts_out
+def eq(input: Tensor, other: Any, *, out: Tensor | None = None) -> Tensor:
     """a == b, element by element."""
     return _compare("equal", input, other)
 
 
-def ne(input: Tensor, other: Any) -> Tensor:
+@accepts_out
+def ne(input: Tensor, other: Any, *, out: Tensor | None = None) -> Tensor:
     """a != b, element by element."""
     return _compare("not_equal", input, other)
 
 
-def lt(input: Tensor, other: Any) -> Tensor:
+@accepts_out
+def lt(input: Tensor, other: Any, *, out: Tensor | None = None) -> Tensor:
     """a < b, element by element."""
     return _compare("less", input, other)
 
 
-def le(input: Tensor, other: Any) -> Tensor:
+@accepts_out
+def le(input: Tensor, other: Any, *, out: Tensor | None = None) -> Tensor:
     """a <= b, element by element."""
     return _compare("less_equal", input, other)
 
 
-def gt(input: Tensor, other: Any) -> Tensor:
+@accepts_out
+def gt(input: Tensor, other: Any, *, out: Tensor | None = None) -> Tensor:
     """a > b, element by element."""
     return _compare("greater", input, other)
 
 
-def ge(input: Tensor, other: Any) -> Tensor:
+@accepts_out
+def ge(input: Tensor, other: Any, *, out: Tensor | None = None) -> Tensor:
     """a >= b, element by element."""
     return _compare("greater_equal", input, other)
 
@@ -86,22 +106,26 @@ def _bitwise(name: str, a: Any, b: Any) -> Tensor:
     return _compare(name, a, b)
 
 
-def bitwise_and(input: Tensor, other: Any) -> Tensor:
+@accepts_out
+def bitwise_and(input: Tensor, other: Any, *, out: Tensor | None = None) -> Tensor:
     """a & b, bit by bit."""
     return _bitwise("bitwise_and", input, other)
 
 
-def bitwise_or(input: Tensor, other: Any) -> Tensor:
+@accepts_out
+def bitwise_or(input: Tensor, other: Any, *, out: Tensor | None = None) -> Tensor:
     """a | b, bit by bit."""
     return _bitwise("bitwise_or", input, other)
 
 
-def bitwise_xor(input: Tensor, other: Any) -> Tensor:
+@accepts_out
+def bitwise_xor(input: Tensor, other: Any, *, out: Tensor | None = None) -> Tensor:
     """a ^ b, bit by bit."""
     return _bitwise("bitwise_xor", input, other)
 
 
-def bitwise_not(input: Tensor) -> Tensor:
+@accepts_out
+def bitwise_not(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """~x, bit by bit.
 
     Raises:
@@ -114,19 +138,40 @@ def bitwise_not(input: Tensor) -> Tensor:
     return make(np.invert(input._data))
 
 
-def logical_not(input: Tensor) -> Tensor:
+@accepts_out
+def logical_not(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """True where x is 0."""
     return make(np.logical_not(input._data))
 
 
-def logical_and(input: Tensor, other: Tensor) -> Tensor:
+@accepts_out
+def logical_and(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
     """True where both are nonzero."""
     return make(np.logical_and(input._data, other._data))
 
 
-def logical_or(input: Tensor, other: Tensor) -> Tensor:
+@accepts_out
+def logical_or(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
     """True where either is nonzero."""
     return make(np.logical_or(input._data, other._data))
+
+
+@accepts_out
+def logical_xor(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """True where just one is nonzero."""
+    return make(np.logical_xor(input._data, other._data))
+
+
+@accepts_out
+def bitwise_left_shift(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
+    """a << b, of integers."""
+    return _bitwise("left_shift", input, other)
+
+
+@accepts_out
+def bitwise_right_shift(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
+    """a >> b, of integers."""
+    return _bitwise("right_shift", input, other)
 
 
 def _wide(x: Tensor) -> Any:
@@ -149,6 +194,47 @@ def isfinite(input: Tensor) -> Tensor:
     return make(np.isfinite(_wide(input)))
 
 
+@accepts_out
+def isposinf(input: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """True where x is +inf."""
+    return make(_wide(input) == np.inf)
+
+
+@accepts_out
+def isneginf(input: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """True where x is -inf."""
+    return make(_wide(input) == -np.inf)
+
+
+def isreal(input: Tensor) -> Tensor:
+    """True everywhere: tensors hold no complex numbers."""
+    return make(np.ones(input._data.shape, np.bool_))
+
+
+def isclose(
+    input: Tensor, other: Tensor, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
+) -> Tensor:
+    """True where \\|a - b\\| <= atol + rtol * \\|b\\|.
+
+    Raises:
+        RuntimeError: different dtypes, or a negative tolerance.
+    """
+    if input._data.dtype != other._data.dtype:
+        raise RuntimeError(f"isclose: dtypes differ, {input.dtype} and {other.dtype}")
+    if rtol < 0 or atol < 0:
+        raise RuntimeError(f"isclose: rtol and atol must not be negative, got {rtol} and {atol}")
+    with np.errstate(invalid="ignore"):
+        return make(np.isclose(_wide(input), _wide(other), rtol, atol, equal_nan))
+
+
+def isin(
+    elements: Any, test_elements: Any, *, assume_unique: bool = False, invert: bool = False
+) -> Tensor:
+    """True where an element of ``elements`` is among ``test_elements`` (tensors or a number)."""
+    a, b = (x._data if isinstance(x, Tensor) else np.asarray(x) for x in (elements, test_elements))
+    return make(np.isin(a, b, assume_unique=assume_unique, invert=invert))
+
+
 def allclose(
     input: Tensor, other: Tensor, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
 ) -> bool:
@@ -159,3 +245,10 @@ def allclose(
 def equal(input: Tensor, other: Tensor) -> bool:
     """True where both have the same shape and elements."""
     return bool(np.array_equal(input._data, other._data))
+
+
+greater = gt
+greater_equal = ge
+less = lt
+less_equal = le
+not_equal = ne
