@@ -22,6 +22,8 @@ from ._device import (
     device,
     memory_format,
     preserve_format,
+    strided,
+    layout,
 )
 from ._dtype import (
     bfloat16,
@@ -54,32 +56,46 @@ from .autograd import (
 from .nn.functional import conv2d, dropout
 from .ops import (
     activation as _activation,
+    arrange as _arrange,
     binary as _binary,
     comparison as _comparison,
     creation as _creation,
     elementwise as _elementwise,
     gemm as _gemm,
     indexing as _indexing,
+    products as _products,
     promotion as _promotion,
     reduction as _reduction,
+    scan as _scan,
+    scatter as _scatter,
     select as _select,
     shape as _shape,
     softmax as _softmax,
+    sort as _sort,
+    statistics as _statistics,
     unary as _unary,
+    views as _views,
 )
 from .ops.activation import *
+from .ops.arrange import *
 from .ops.binary import *
 from .ops.comparison import *
 from .ops.creation import *
 from .ops.elementwise import *
 from .ops.gemm import *
 from .ops.indexing import *
+from .ops.products import *
 from .ops.promotion import *
 from .ops.reduction import *
+from .ops.scan import *
+from .ops.scatter import *
 from .ops.select import *
 from .ops.shape import *
 from .ops.softmax import *
+from .ops.sort import *
+from .ops.statistics import *
 from .ops.unary import *
+from .ops.views import *
 from .random import (
     Generator,
     bernoulli,
@@ -87,10 +103,13 @@ from .random import (
     get_rng_state,
     initial_seed,
     manual_seed,
+    multinomial,
     normal,
+    poisson,
     rand,
     rand_like,
     randint,
+    randint_like,
     randn,
     randn_like,
     randperm,
@@ -151,8 +170,11 @@ __all__ = [
     "load",
     "long",
     "manual_seed",
+    "layout",
     "memory_format",
+    "multinomial",
     "nan",
+    "poisson",
     "nn",
     "no_grad",
     "normal",
@@ -163,6 +185,7 @@ __all__ = [
     "rand",
     "rand_like",
     "randint",
+    "randint_like",
     "randn",
     "randn_like",
     "random",
@@ -175,23 +198,31 @@ __all__ = [
     "set_rng_state",
     "short",
     "show_config",
+    "strided",
     "uint8",
     "utils",
     "vision",
 ]
 __all__ += _activation.__all__
+__all__ += _arrange.__all__
 __all__ += _binary.__all__
 __all__ += _comparison.__all__
 __all__ += _creation.__all__
 __all__ += _elementwise.__all__
 __all__ += _gemm.__all__
 __all__ += _indexing.__all__
+__all__ += _products.__all__
 __all__ += _promotion.__all__
 __all__ += _reduction.__all__
+__all__ += _scan.__all__
+__all__ += _scatter.__all__
 __all__ += _select.__all__
 __all__ += _shape.__all__
 __all__ += _softmax.__all__
+__all__ += _sort.__all__
+__all__ += _statistics.__all__
 __all__ += _unary.__all__
+__all__ += _views.__all__
 
 # Imported on first use: what training itself does not need
 _LAZY = {"utils": ".utils", "vision": ".vision"}

@@ -67,3 +67,29 @@ class memory_format:
 contiguous_format = memory_format("contiguous_format")
 channels_last = memory_format("channels_last")
 preserve_format = memory_format("preserve_format")
+
+
+class layout:
+    """How a tensor's elements are stored: ``fastnn.strided`` is the only way."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __repr__(self) -> str:
+        return f"fastnn.{self.name}"
+
+
+strided = layout("strided")
+
+
+def check_storage(operation: str, device: Any, layout: Any, pin_memory: bool) -> None:
+    """Raise RuntimeError for a place or a way of storing that this build does not have."""
+    check_device(device, operation)
+    if layout is not None and layout is not strided:
+        raise RuntimeError(
+            f"{operation}: layout {layout!r} is not supported; tensors are fastnn.strided"
+        )
+    if pin_memory:
+        raise RuntimeError(f"{operation}: pin_memory=True needs an accelerator, and there is none")

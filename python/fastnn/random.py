@@ -13,7 +13,8 @@ import numpy as np
 
 from . import _dtype
 from ._core import make
-from ._device import check_device
+from ._device import check_device, check_storage, preserve_format
+from .autograd.output import accepts_out
 from .backends import by_type
 
 if TYPE_CHECKING:
@@ -162,42 +163,84 @@ def _floating(dtype: _dtype.dtype | None, operation: str) -> np.dtype[Any]:
     return d.numpy
 
 
+def _finish(array: Any, requires_grad: bool, memory_format: Any = preserve_format) -> Tensor:
+    out = make(array)
+    if memory_format is not preserve_format:
+        out = out.contiguous(memory_format)
+    return out.requires_grad_() if requires_grad else out
+
+
+@accepts_out
 def rand(
     *size: Any,
     generator: Generator | None = None,
     dtype: _dtype.dtype | None = None,
+    layout: Any = None,
     device: Any = None,
     requires_grad: bool = False,
+    pin_memory: bool = False,
+    out: Tensor | None = None,
 ) -> Tensor:
     """Uniform random numbers in [0, 1) of shape ``size``."""
-    check_device(device, "rand")
-    out = uniform_array(_sizes(size), _floating(dtype, "rand"), generator)
-    return make(out).requires_grad_(requires_grad)
+    check_storage("rand", device, layout, pin_memory)
+    return _finish(uniform_array(_sizes(size), _floating(dtype, "rand"), generator), requires_grad)
 
 
+@accepts_out
 def randn(
     *size: Any,
     generator: Generator | None = None,
     dtype: _dtype.dtype | None = None,
+    layout: Any = None,
     device: Any = None,
     requires_grad: bool = False,
+    pin_memory: bool = False,
+    out: Tensor | None = None,
 ) -> Tensor:
     """Standard normal random numbers of shape ``size``."""
-    check_device(device, "randn")
-    out = normal_array(_sizes(size), _floating(dtype, "randn"), generator)
-    return make(out).requires_grad_(requires_grad)
+    check_storage("randn", device, layout, pin_memory)
+    return _finish(normal_array(_sizes(size), _floating(dtype, "randn"), generator), requires_grad)
 
 
-def rand_like(x: Tensor, dtype: _dtype.dtype | None = None) -> Tensor:
-    """``rand`` of x's shape and dtype."""
-    return rand(x.shape, dtype=dtype or x.dtype)
+def rand_like(
+    input: Tensor,
+    *,
+    generator: Generator | None = None,
+    dtype: _dtype.dtype | None = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+    memory_format: Any = preserve_format,
+) -> Tensor:
+    """``rand`` of input's shape and dtype."""
+    check_storage("rand_like", device, layout, pin_memory)
+    drawn = uniform_array(
+        input._data.shape, _floating(dtype or input.dtype, "rand_like"), generator
+    )
+    return _finish(drawn, requires_grad, memory_format)
 
 
-def randn_like(x: Tensor, dtype: _dtype.dtype | None = None) -> Tensor:
-    """``randn`` of x's shape and dtype."""
-    return randn(x.shape, dtype=dtype or x.dtype)
+def randn_like(
+    input: Tensor,
+    *,
+    generator: Generator | None = None,
+    dtype: _dtype.dtype | None = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+    memory_format: Any = preserve_format,
+) -> Tensor:
+    """``randn`` of input's shape and dtype."""
+    check_storage("randn_like", device, layout, pin_memory)
+    drawn = normal_array(
+        input._data.shape, _floating(dtype or input.dtype, "randn_like"), generator
+    )
+    return _finish(drawn, requires_grad, memory_format)
 
 
+@accepts_out
 def randint(
     low: int,
     high: Any = None,
@@ -205,14 +248,18 @@ def randint(
     *,
     generator: Generator | None = None,
     dtype: _dtype.dtype | None = None,
+    layout: Any = None,
     device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+    out: Tensor | None = None,
 ) -> Tensor:
     """Random integers in [low, high); ``randint(high, size)`` starts at 0.
 
     Raises:
         RuntimeError: an empty range.
     """
-    check_device(device, "randint")
+    check_storage("randint", device, layout, pin_memory)
     if size is None:
         low, high, size = 0, low, high
     if size is None or not isinstance(high, (int, np.integer)):
@@ -222,45 +269,193 @@ def randint(
     shape = _sizes((size,))
     n = int(np.prod(shape, dtype=np.int64))
     span = np.uint64(int(high) - int(low))
-    out = (_words64(n, generator) % span).astype(np.int64) + low
-    return make(out.reshape(shape).astype((dtype or _dtype.int64).numpy))
+    drawn = (_words64(n, generator) % span).astype(np.int64) + low
+    return _finish(drawn.reshape(shape).astype((dtype or _dtype.int64).numpy), requires_grad)
 
 
+def randint_like(
+    input: Tensor,
+    low: int,
+    high: int | None = None,
+    *,
+    generator: Generator | None = None,
+    dtype: _dtype.dtype | None = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+    memory_format: Any = preserve_format,
+) -> Tensor:
+    """``randint`` of input's shape and dtype."""
+    if high is None:
+        low, high = 0, low
+    drawn = randint(
+        low,
+        high,
+        input._data.shape,
+        generator=generator,
+        dtype=dtype or input.dtype,
+        layout=layout,
+        device=device,
+        pin_memory=pin_memory,
+    )
+    return _finish(drawn._data, requires_grad, memory_format)
+
+
+@accepts_out
 def randperm(
     n: int,
     *,
     generator: Generator | None = None,
     dtype: _dtype.dtype | None = None,
+    layout: Any = None,
     device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+    out: Tensor | None = None,
 ) -> Tensor:
     """A random order of 0 .. n - 1."""
-    check_device(device, "randperm")
+    check_storage("randperm", device, layout, pin_memory)
     order = np.argsort(_words64(int(n), generator), kind="stable")
-    return make(order.astype((dtype or _dtype.int64).numpy))
+    return _finish(order.astype((dtype or _dtype.int64).numpy), requires_grad)
 
 
+@accepts_out
 def normal(
-    mean: float = 0.0, std: float = 1.0, size: Any = (), *, generator: Generator | None = None
+    mean: Any = 0.0,
+    std: Any = 1.0,
+    size: Any = None,
+    *,
+    generator: Generator | None = None,
+    dtype: _dtype.dtype | None = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+    out: Tensor | None = None,
 ) -> Tensor:
-    """Normal random numbers of the given mean and standard deviation.
+    """Normal random numbers; ``mean`` and ``std`` are numbers (with a ``size``) or tensors that broadcast.
 
     Raises:
-        RuntimeError: a negative ``std``.
+        RuntimeError: a negative ``std``, or numbers without a size.
     """
-    if std < 0:
-        raise RuntimeError(f"normal expects std >= 0.0, but found std {std}")
-    d = _dtype.get_default_dtype().numpy
-    return make(normal_array(_sizes((size,)), d, generator) * d.type(std) + d.type(mean))
+    check_storage("normal", device, layout, pin_memory)
+    tensors = [v for v in (mean, std) if isinstance(v, Tensor)]
+    m, s = (v._data if isinstance(v, Tensor) else v for v in (mean, std))
+    if np.any(np.asarray(s) < 0):
+        raise RuntimeError(f"normal expects all elements of std >= 0.0, but found std {std}")
+    if tensors:
+        if size is not None:
+            raise TypeError("normal: size goes with numbers; a tensor has a shape of its own")
+        shape = np.broadcast_shapes(np.shape(m), np.shape(s))
+        d = tensors[0]._data.dtype
+    else:
+        if size is None:
+            raise TypeError("normal: numbers need a size")
+        shape, d = _sizes((size,)), _floating(dtype, "normal")
+    drawn = normal_array(shape, d, generator) * np.asarray(s, d) + np.asarray(m, d)
+    return _finish(np.asarray(drawn, d), requires_grad)
 
 
-def bernoulli(p: Tensor, *, generator: Generator | None = None) -> Tensor:
-    """1 with the probability in ``p``, else 0, in p's dtype.
+@accepts_out
+def bernoulli(
+    input: Tensor,
+    p: float | None = None,
+    *,
+    generator: Generator | None = None,
+    out: Tensor | None = None,
+) -> Tensor:
+    """1 with the probability in ``input`` (or ``p``, in input's shape), else 0, in input's dtype.
 
     Raises:
         RuntimeError: a probability outside [0, 1].
     """
-    data = p._data
-    if data.size and not (data.min() >= 0 and data.max() <= 1):
+    data = input._data
+    chance = data if p is None else np.asarray(p)
+    if chance.size and not (chance.min() >= 0 and chance.max() <= 1):
         raise RuntimeError("bernoulli expects all probabilities between 0 and 1")
     u = uniform_array(data.shape, np.dtype(np.float32), generator)
-    return make((u < data).astype(data.dtype))
+    return make((u < chance).astype(data.dtype))
+
+
+@accepts_out
+def multinomial(
+    input: Tensor,
+    num_samples: int,
+    replacement: bool = False,
+    *,
+    generator: Generator | None = None,
+    out: Tensor | None = None,
+) -> Tensor:
+    """Category numbers drawn with the weights in each row of ``input``, a vector or a matrix.
+
+    Without replacement, a row's order is that of independent exponential clocks (P. Efraimidis, P. Spirakis, "Weighted
+    random sampling with a reservoir", 2006).
+
+    Raises:
+        RuntimeError: negative or not finite weights, a row of zeros, or more samples than weights above 0.
+
+    >>> import fastnn
+    >>> fastnn.multinomial(fastnn.tensor([0., 0., 3.]), 2, replacement=True)
+    tensor([2, 2])
+    """
+    weights = np.atleast_2d(input._data.astype(np.float64))
+    if input._data.ndim not in (1, 2) or input._data.dtype.kind in "iub":
+        raise RuntimeError(
+            f"multinomial: expects a floating vector or matrix, got {input.dtype} {tuple(input.shape)}"
+        )
+    if num_samples <= 0:
+        raise RuntimeError(f"multinomial: cannot sample n_sample <= 0 samples, got {num_samples}")
+    if not np.isfinite(weights).all() or (weights < 0).any():
+        raise RuntimeError(
+            "multinomial: probability tensor contains either `inf`, `nan` or element < 0"
+        )
+    if (weights.sum(1) <= 0).any():
+        raise RuntimeError(
+            "multinomial: invalid multinomial distribution (sum of probabilities <= 0)"
+        )
+    rows, n = weights.shape
+    if replacement:
+        u = uniform_array((rows, num_samples), np.dtype(np.float64), generator)
+        total = np.cumsum(weights, 1)
+        drawn = np.empty((rows, num_samples), np.int64)
+        for i in range(rows):
+            last = int(np.nonzero(weights[i])[0][-1])
+            found = np.searchsorted(total[i], u[i] * total[i, -1], "right")
+            drawn[i] = np.minimum(found, last)
+    else:
+        if num_samples > (weights > 0).sum(1).min():
+            raise RuntimeError(
+                f"multinomial: cannot draw {num_samples} samples without replacement from a row with fewer weights above 0"
+            )
+        u = 1.0 - uniform_array((rows, n), np.dtype(np.float64), generator)
+        with np.errstate(divide="ignore"):
+            clocks = -np.log(u) / weights
+        clocks[weights == 0] = np.inf
+        drawn = np.argsort(clocks, 1, kind="stable")[:, :num_samples]
+    return make(np.ascontiguousarray(drawn if input._data.ndim == 2 else drawn[0]))
+
+
+def poisson(input: Tensor, generator: Generator | None = None) -> Tensor:
+    """Numbers of events with the mean in ``input``, in its dtype: by inversion, of the normal approximation above 500.
+
+    Raises:
+        RuntimeError: a negative mean.
+    """
+    rate = input._data.astype(np.float64)
+    if (rate < 0).any():
+        raise RuntimeError("poisson: invalid Poisson rate, expected rate to be non-negative")
+    u = uniform_array(rate.shape, np.dtype(np.float64), generator)
+    small = np.minimum(rate, 500.0)
+    term = np.exp(-small)
+    below, count = term.copy(), np.zeros(rate.shape)
+    for k in range(1, 2000):
+        more = u > below
+        if not more.any():
+            break
+        count += more
+        term = term * small / k
+        below = below + term
+    z = normal_array(rate.shape, np.dtype(np.float64), generator)
+    large = np.maximum(np.rint(rate + np.sqrt(rate) * z), 0)
+    return make(np.where(rate > 500, large, count).astype(input._data.dtype))

@@ -13,14 +13,16 @@ from . import _core, _device, _dtype
 from ._core import TensorBase, make
 from ._device import check_device
 from ._dtype import dtype as DType
+from ._methods.creation import CreationMethods
 from ._methods.elementwise import ElementwiseMethods
 from ._methods.inplace import InplaceMethods
+from ._methods.random import RandomMethods
 from ._methods.reduction import ReductionMethods
 from ._methods.shape import ShapeMethods
 from .autograd import engine
 from .autograd.grad_mode import mode
 from .autograd.inplace import extra_of, write
-from .ops import comparison, creation, elementwise, gemm, indexing, promotion, select, unary
+from .ops import comparison, creation, elementwise, gemm, indexing, promotion, unary
 from .ops import shape as shape_ops
 
 _Float: TypeAlias = float  # Tensor.float hides the type
@@ -49,7 +51,15 @@ class RemovableHandle:
         self.remove()
 
 
-class Tensor(ElementwiseMethods, ReductionMethods, ShapeMethods, InplaceMethods, TensorBase):
+class Tensor(
+    ElementwiseMethods,
+    ReductionMethods,
+    ShapeMethods,
+    InplaceMethods,
+    RandomMethods,
+    CreationMethods,
+    TensorBase,
+):
     """An n-dimensional array that records how it was computed.
 
     Args:
@@ -247,13 +257,18 @@ class Tensor(ElementwiseMethods, ReductionMethods, ShapeMethods, InplaceMethods,
 
         ``non_blocking`` changes nothing on the CPU, as in PyTorch.
         """
+        flags = []
         for arg in args:
             if isinstance(arg, DType) or arg in (float, int, bool):
                 dtype = arg
             elif isinstance(arg, Tensor):
                 dtype = arg.dtype
+            elif arg is True or arg is False:
+                flags.append(arg)  # non_blocking, copy
             else:
                 device = arg
+        if len(flags) > 1:
+            copy = flags[1]
         check_device(device, "to")
         out = self
         if dtype is not None:
@@ -270,37 +285,49 @@ class Tensor(ElementwiseMethods, ReductionMethods, ShapeMethods, InplaceMethods,
         """The tensor cast to the dtype of ``other``."""
         return self.to(other.dtype)
 
-    def float(self) -> Tensor:
+    def float(self, memory_format: _device.memory_format = _device.preserve_format) -> Tensor:
         """Cast to float32."""
-        return self.to(_dtype.float32)
+        return self.to(_dtype.float32, memory_format=memory_format)
 
-    def double(self) -> Tensor:
+    def double(self, memory_format: _device.memory_format = _device.preserve_format) -> Tensor:
         """Cast to float64."""
-        return self.to(_dtype.float64)
+        return self.to(_dtype.float64, memory_format=memory_format)
 
-    def half(self) -> Tensor:
+    def half(self, memory_format: _device.memory_format = _device.preserve_format) -> Tensor:
         """Cast to float16."""
-        return self.to(_dtype.float16)
+        return self.to(_dtype.float16, memory_format=memory_format)
 
-    def bfloat16(self) -> Tensor:
+    def bfloat16(self, memory_format: _device.memory_format = _device.preserve_format) -> Tensor:
         """Cast to bfloat16."""
-        return self.to(_dtype.bfloat16)
+        return self.to(_dtype.bfloat16, memory_format=memory_format)
 
-    def long(self) -> Tensor:
+    def long(self, memory_format: _device.memory_format = _device.preserve_format) -> Tensor:
         """Cast to int64."""
-        return self.to(_dtype.int64)
+        return self.to(_dtype.int64, memory_format=memory_format)
 
-    def int(self) -> Tensor:
+    def int(self, memory_format: _device.memory_format = _device.preserve_format) -> Tensor:
         """Cast to int32."""
-        return self.to(_dtype.int32)
+        return self.to(_dtype.int32, memory_format=memory_format)
 
-    def bool(self) -> Tensor:
+    def bool(self, memory_format: _device.memory_format = _device.preserve_format) -> Tensor:
         """Cast to bool."""
-        return self.to(_dtype.bool_)
+        return self.to(_dtype.bool_, memory_format=memory_format)
 
-    def cpu(self) -> Tensor:
+    def short(self, memory_format: _device.memory_format = _device.preserve_format) -> Tensor:
+        """Cast to int16."""
+        return self.to(_dtype.int16, memory_format=memory_format)
+
+    def char(self, memory_format: _device.memory_format = _device.preserve_format) -> Tensor:
+        """Cast to int8."""
+        return self.to(_dtype.int8, memory_format=memory_format)
+
+    def byte(self, memory_format: _device.memory_format = _device.preserve_format) -> Tensor:
+        """Cast to uint8."""
+        return self.to(_dtype.uint8, memory_format=memory_format)
+
+    def cpu(self, memory_format: _device.memory_format = _device.preserve_format) -> Tensor:
         """This tensor on the CPU: itself."""
-        return self
+        return self.to(memory_format=memory_format)
 
     def contiguous(
         self, memory_format: _device.memory_format = _device.contiguous_format
@@ -383,10 +410,6 @@ class Tensor(ElementwiseMethods, ReductionMethods, ShapeMethods, InplaceMethods,
     def __rpow__(self, other: Any) -> Tensor:
         return elementwise.pow(other, self)
 
-    def where(self, condition: Tensor, other: Any) -> Tensor:
-        """This tensor where ``condition`` holds, else ``other``."""
-        return select.where(condition, self, other)
-
     # -- in place --------------------------------------------------------------------------------------
 
     def fill_(self, value: Any) -> Tensor:
@@ -401,55 +424,6 @@ class Tensor(ElementwiseMethods, ReductionMethods, ShapeMethods, InplaceMethods,
     def copy_(self, source: Tensor) -> Tensor:
         """Copy ``source``, broadcast and cast to this tensor's dtype, into this tensor."""
         return write(self, source.to(self.dtype).expand(self._data.shape), "copy_")
-
-    def uniform_(self, low: _Float = 0.0, high: _Float = 1.0, *, generator: Any = None) -> Tensor:
-        """Fill with uniform random numbers in [low, high)."""
-        from .random import uniform_array
-
-        d = self._data.dtype
-        u = uniform_array(self._data.shape, d, generator)
-        return write(self, make(u * d.type(high - low) + d.type(low)), "uniform_")
-
-    def normal_(self, mean: _Float = 0.0, std: _Float = 1.0, *, generator: Any = None) -> Tensor:
-        """Fill with normal random numbers.
-
-        Raises:
-            RuntimeError: a negative ``std``.
-        """
-        from .random import normal_array
-
-        if std < 0:
-            raise RuntimeError(f"normal_ expects std >= 0.0, but found std {std}")
-        d = self._data.dtype
-        z = normal_array(self._data.shape, d, generator)
-        return write(self, make(z * d.type(std) + d.type(mean)), "normal_")
-
-    def bernoulli_(self, p: _Float = 0.5, *, generator: Any = None) -> Tensor:
-        """Fill with 1 (probability ``p``) and 0."""
-        from .random import uniform_array
-
-        u = uniform_array(self._data.shape, np.dtype(np.float32), generator)
-        return write(self, make((u < p).astype(self._data.dtype)), "bernoulli_")
-
-    def new_tensor(self, data: Any) -> Tensor:
-        """A tensor of ``data`` with this tensor's dtype."""
-        return creation.tensor(data, dtype=self.dtype)
-
-    def new_zeros(self, *size: Any) -> Tensor:
-        """Zeros of this dtype."""
-        return creation.zeros(*size, dtype=self.dtype)
-
-    def new_ones(self, *size: Any) -> Tensor:
-        """Ones of this dtype."""
-        return creation.ones(*size, dtype=self.dtype)
-
-    def new_full(self, size: Any, fill_value: Any) -> Tensor:
-        """``fill_value`` in ``size``, of this dtype."""
-        return creation.full(size, fill_value, dtype=self.dtype)
-
-    def new_empty(self, *size: Any) -> Tensor:
-        """Uninitialised memory of this dtype."""
-        return creation.empty(*size, dtype=self.dtype)
 
 
 Scalar = _core.Scalar

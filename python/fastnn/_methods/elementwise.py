@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .._core import TensorBase
-from ..ops import activation, binary, comparison, elementwise, gemm, select, unary
+from ..ops import activation, binary, comparison, elementwise, gemm, products, select, unary
 from ..ops import softmax as softmax_ops
 
 if TYPE_CHECKING:
@@ -118,6 +118,22 @@ class ElementwiseMethods(TensorBase):
     clamp = clip = select.clamp
     masked_fill = select.masked_fill
     matmul = gemm.matmul
+    addbmm = products.addbmm
+    addmm = products.addmm
+    addmv = products.addmv
+    addr = products.addr
+    baddbmm = products.baddbmm
+    bmm = products.bmm
+    cross = products.cross
+    dot = products.dot
+    ger = products.ger
+    inner = products.inner
+    kron = products.kron
+    mm = products.mm
+    mv = products.mv
+    outer = products.outer
+    trace = products.trace
+    vdot = products.vdot
     greater = comparison.greater
     greater_equal = comparison.greater_equal
     isclose = comparison.isclose

@@ -7,7 +7,19 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
 
 from .._core import TensorBase
 from ..autograd.inplace import write
-from ..ops import activation, binary, comparison, elementwise, select, unary
+from ..ops import (
+    activation,
+    arrange,
+    binary,
+    comparison,
+    elementwise,
+    products,
+    scan,
+    scatter,
+    select,
+    statistics,
+    unary,
+)
 from .elementwise import _polygamma
 
 if TYPE_CHECKING:
@@ -130,6 +142,26 @@ class InplaceMethods(TensorBase):
     bitwise_not_ = inplace(comparison.bitwise_not)
     bitwise_left_shift_ = inplace(comparison.bitwise_left_shift)
     bitwise_right_shift_ = inplace(comparison.bitwise_right_shift)
+    addmm_ = inplace(products.addmm)
+    addmv_ = inplace(products.addmv)
+    addr_ = inplace(products.addr)
+    addbmm_ = inplace(products.addbmm)
+    baddbmm_ = inplace(products.baddbmm)
+    cumsum_ = inplace(scan.cumsum)
+    cumprod_ = inplace(scan.cumprod)
+    tril_ = inplace(arrange.tril)
+    triu_ = inplace(arrange.triu)
+    scatter_ = inplace(scatter.scatter)
+    scatter_add_ = inplace(scatter.scatter_add)
+    scatter_reduce_ = inplace(scatter.scatter_reduce)
+    index_add_ = inplace(scatter.index_add)
+    index_copy_ = inplace(scatter.index_copy)
+    index_fill_ = inplace(scatter.index_fill)
+    index_reduce_ = inplace(scatter.index_reduce)
+    index_put_ = inplace(scatter.index_put)
+    put_ = inplace(scatter.put)
+    masked_scatter_ = inplace(scatter.masked_scatter)
+    renorm_ = inplace(statistics.renorm)
     relu_ = inplace(activation.relu)
     sigmoid_ = inplace(activation.sigmoid)
     tanh_ = inplace(activation.tanh)

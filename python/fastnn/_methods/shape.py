@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from .._core import TensorBase
-from ..ops import indexing
+from ..ops import arrange, indexing, views, windows
+from ..ops import scatter as scatter_ops
+from ..ops import select as select_ops
 from ..ops import shape as shape_ops
 
 
@@ -32,3 +34,47 @@ class ShapeMethods(TensorBase):
     gather = indexing.gather
     nonzero = indexing.nonzero
     flip = indexing.flip
+    as_strided = views.as_strided
+    as_strided_scatter = views.as_strided_scatter
+    broadcast_to = views.broadcast_to
+    diag = views.diag
+    diag_embed = views.diag_embed
+    diagflat = views.diagflat
+    diagonal = views.diagonal
+    diagonal_scatter = views.diagonal_scatter
+    dsplit = views.dsplit
+    hsplit = views.hsplit
+    narrow = views.narrow
+    ravel = views.ravel
+    select = views.select
+    select_scatter = views.select_scatter
+    slice_scatter = views.slice_scatter
+    split_with_sizes = views.split_with_sizes
+    tensor_split = views.tensor_split
+    unflatten = views.unflatten
+    vsplit = views.vsplit
+    fliplr = arrange.fliplr
+    flipud = arrange.flipud
+    repeat_interleave = arrange.repeat_interleave
+    roll = arrange.roll
+    rot90 = arrange.rot90
+    tile = arrange.tile
+    tril = arrange.tril
+    triu = arrange.triu
+    argwhere = scatter_ops.argwhere
+    index_add = scatter_ops.index_add
+    index_copy = scatter_ops.index_copy
+    index_fill = scatter_ops.index_fill
+    index_put = scatter_ops.index_put
+    index_reduce = scatter_ops.index_reduce
+    masked_scatter = scatter_ops.masked_scatter
+    masked_select = scatter_ops.masked_select
+    put = scatter_ops.put
+    scatter = scatter_ops.scatter
+    scatter_add = scatter_ops.scatter_add
+    scatter_reduce = scatter_ops.scatter_reduce
+    take = scatter_ops.take
+    take_along_dim = scatter_ops.take_along_dim
+    repeat = arrange.repeat
+    unfold = windows.unfold
+    where = select_ops.where_method

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 R = TypeVar("R")
+_NUMPY_NAMES = {"axis": "dim", "keepdims": "keepdim", "x": "input", "x1": "input", "x2": "other"}
 
 
 def into(out: Any, result: Tensor, operation: str) -> Tensor:
@@ -58,11 +59,15 @@ def into(out: Any, result: Tensor, operation: str) -> Tensor:
 
 
 def accepts_out(function: Callable[P, R]) -> Callable[P, R]:
-    """``function``, whose signature names ``out``, with that argument served: a tensor, or one for each result."""
+    """``function`` as PyTorch lets it be called: with ``out`` (a tensor, or one a result), and NumPy's argument names."""
 
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        if not kwargs:
+            return function(*args)
         out: Any = kwargs.pop("out", None)
+        for alias in kwargs.keys() & _NUMPY_NAMES.keys():
+            kwargs[_NUMPY_NAMES[alias]] = kwargs.pop(alias)
         result: Any = function(*args, **kwargs)
         if out is None:
             return result  # type: ignore[no-any-return]

@@ -9,8 +9,15 @@ import numpy as np
 
 from .. import _dtype
 from .._core import make
-from .._device import check_device
+from .._device import (
+    channels_last,
+    check_device,
+    check_storage,
+    contiguous_format,
+    preserve_format,
+)
 from .._dtype import FROM_NUMPY, as_numpy_dtype, from_numpy_dtype
+from ..autograd.output import accepts_out
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
@@ -23,11 +30,19 @@ __all__ = [
     "asarray",
     "empty",
     "empty_like",
+    "empty_strided",
     "eye",
     "from_dlpack",
     "from_numpy",
     "full",
+    "fill",
     "full_like",
+    "logspace",
+    "scalar_tensor",
+    "is_floating_point",
+    "is_complex",
+    "is_nonzero",
+    "numel",
     "is_tensor",
     "linspace",
     "ones",
@@ -173,79 +188,234 @@ def _numpy_dtype(dtype: Any) -> np.dtype[Any]:
     return _dtype.get_default_dtype().numpy if dtype is None else as_numpy_dtype(dtype)
 
 
-def zeros(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+@accepts_out
+def zeros(
+    *size: Any,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+    out: Tensor | None = None,
+) -> Tensor:
     """Zeros of shape ``size``."""
-    check_device(device, "zeros")
+    check_storage("zeros", device, layout, pin_memory)
     return _finish(np.zeros(_shape(size), _numpy_dtype(dtype)), requires_grad)
 
 
-def ones(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+@accepts_out
+def ones(
+    *size: Any,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+    out: Tensor | None = None,
+) -> Tensor:
     """Ones of shape ``size``."""
-    check_device(device, "ones")
+    check_storage("ones", device, layout, pin_memory)
     return _finish(np.ones(_shape(size), _numpy_dtype(dtype)), requires_grad)
 
 
-def empty(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+@accepts_out
+def empty(
+    *size: Any,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+    memory_format: Any = contiguous_format,
+    out: Tensor | None = None,
+) -> Tensor:
     """Uninitialised memory of shape ``size``."""
-    check_device(device, "empty")
-    return _finish(np.empty(_shape(size), _numpy_dtype(dtype)), requires_grad)
+    check_storage("empty", device, layout, pin_memory)
+    shape = _shape(size)
+    if memory_format is channels_last:
+        if len(shape) != 4:
+            raise RuntimeError(f"empty: channels_last needs 4 dims, got {shape}")
+        n, c, h, w = shape
+        return _finish(
+            np.empty((n, h, w, c), _numpy_dtype(dtype)).transpose(0, 3, 1, 2), requires_grad
+        )
+    return _finish(np.empty(shape, _numpy_dtype(dtype)), requires_grad)
 
 
+def empty_strided(
+    size: Any,
+    stride: Any,
+    *,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+) -> Tensor:
+    """Uninitialised memory of shape ``size`` and strides ``stride``, in elements.
+
+    Raises:
+        RuntimeError: sizes and strides of different lengths, or negative ones.
+    """
+    check_storage("empty_strided", device, layout, pin_memory)
+    shape, steps = _shape((size,)), tuple(int(s) for s in stride)
+    if len(shape) != len(steps) or min(steps, default=0) < 0:
+        raise RuntimeError(f"empty_strided: sizes {shape} and strides {steps} do not fit")
+    d = _numpy_dtype(dtype)
+    count = 0 if 0 in shape else 1 + sum((n - 1) * s for n, s in zip(shape, steps, strict=True))
+    memory = np.empty(count, d)
+    return _finish(np.ndarray(shape, d, memory, 0, [s * d.itemsize for s in steps]), requires_grad)
+
+
+@accepts_out
 def full(
     size: Any,
     fill_value: Any,
     *,
     dtype: Any = None,
+    layout: Any = None,
     device: Any = None,
     requires_grad: bool = False,
+    pin_memory: bool = False,
+    out: Tensor | None = None,
 ) -> Tensor:
     """``fill_value`` in every element of shape ``size``."""
-    check_device(device, "full")
+    check_storage("full", device, layout, pin_memory)
+    if isinstance(fill_value, Tensor):
+        fill_value = fill_value.item()
     d = tensor(fill_value).dtype.numpy if dtype is None else as_numpy_dtype(dtype)
     return _finish(np.full(_shape((size,)), fill_value, d), requires_grad)
 
 
-def zeros_like(input: Tensor, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
-    """Zeros of input's shape, dtype and layout."""
-    return _finish(np.zeros_like(input._data, _like(input, dtype)), requires_grad)
-
-
-def ones_like(input: Tensor, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
-    """Ones of input's shape, dtype and layout."""
-    return _finish(np.ones_like(input._data, _like(input, dtype)), requires_grad)
-
-
-def empty_like(input: Tensor, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
-    """Uninitialised memory of input's shape, dtype and layout."""
-    return _finish(np.empty_like(input._data, _like(input, dtype)), requires_grad)
-
-
-def full_like(
-    input: Tensor, fill_value: Any, *, dtype: Any = None, requires_grad: bool = False
+def scalar_tensor(
+    s: Any,
+    *,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
 ) -> Tensor:
-    """``fill_value`` in input's shape, dtype and layout."""
-    return _finish(np.full_like(input._data, fill_value, _like(input, dtype)), requires_grad)
+    """A 0-d tensor of the default dtype."""
+    check_storage("scalar_tensor", device, layout, pin_memory)
+    return _finish(np.asarray(s, _numpy_dtype(dtype)), requires_grad)
 
 
-def _like(x: Tensor, dtype: Any) -> np.dtype[Any]:
+def _like(
+    operation: str,
+    array: Any,
+    layout: Any,
+    device: Any,
+    requires_grad: bool,
+    pin_memory: bool,
+    memory_format: Any,
+) -> Tensor:
+    check_storage(operation, device, layout, pin_memory)
+    out = make(array)
+    if memory_format is not preserve_format:
+        out = out.contiguous(memory_format)
+    return out.requires_grad_() if requires_grad else out
+
+
+def _dtype_like(x: Tensor, dtype: Any) -> np.dtype[Any]:
     return x._data.dtype if dtype is None else as_numpy_dtype(dtype)
 
 
+def zeros_like(
+    input: Tensor,
+    *,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+    memory_format: Any = preserve_format,
+) -> Tensor:
+    """Zeros of input's shape, dtype and layout."""
+    array = np.zeros_like(input._data, _dtype_like(input, dtype))
+    return _like("zeros_like", array, layout, device, requires_grad, pin_memory, memory_format)
+
+
+def ones_like(
+    input: Tensor,
+    *,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+    memory_format: Any = preserve_format,
+) -> Tensor:
+    """Ones of input's shape, dtype and layout."""
+    array = np.ones_like(input._data, _dtype_like(input, dtype))
+    return _like("ones_like", array, layout, device, requires_grad, pin_memory, memory_format)
+
+
+def empty_like(
+    input: Tensor,
+    *,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+    memory_format: Any = preserve_format,
+) -> Tensor:
+    """Uninitialised memory of input's shape, dtype and layout."""
+    array = np.empty_like(input._data, _dtype_like(input, dtype))
+    return _like(
+        "empty_like",
+        "empty_strided",
+        input,
+        array,
+        layout,
+        device,
+        requires_grad,
+        pin_memory,
+        memory_format,
+    )
+
+
+def full_like(
+    input: Tensor,
+    fill_value: Any,
+    *,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+    memory_format: Any = preserve_format,
+) -> Tensor:
+    """``fill_value`` in input's shape, dtype and layout."""
+    array = np.full_like(input._data, fill_value, _dtype_like(input, dtype))
+    return _like("full_like", array, layout, device, requires_grad, pin_memory, memory_format)
+
+
+def _number(value: Any) -> Any:
+    return value.item() if isinstance(value, Tensor) else value
+
+
+@accepts_out
 def arange(
     start: Any,
     end: Any = None,
     step: Any = 1,
     *,
     dtype: Any = None,
+    layout: Any = None,
     device: Any = None,
     requires_grad: bool = False,
+    pin_memory: bool = False,
+    out: Tensor | None = None,
 ) -> Tensor:
     """start, start + step, ... below ``end``; ``arange(end)`` starts at 0. Ints give int64.
 
     Raises:
         RuntimeError: a step of 0, or bounds on the wrong side of each other.
     """
-    check_device(device, "arange")
+    check_storage("arange", device, layout, pin_memory)
+    start, end, step = _number(start), _number(end), _number(step)
     if end is None:
         start, end = 0, start
     if step == 0:
@@ -258,30 +428,119 @@ def arange(
     else:
         d = as_numpy_dtype(dtype)
     n = math.ceil((end - start) / step)
+    if d.kind in "iu":
+        start, step = int(start), int(step)
     values = start + step * np.arange(n)
     return _finish(values.astype(d), requires_grad)
 
 
+def _spaced(operation: str, start: Any, end: Any, steps: int, d: np.dtype[Any]) -> Any:
+    if steps < 0:
+        raise RuntimeError(f"{operation}: number of steps must be non-negative, got {steps}")
+    for bound in (start, end):
+        if isinstance(bound, Tensor) and bound._data.ndim:
+            raise RuntimeError(
+                f"{operation}: start and end must be 0-dimensional, got shape {tuple(bound.shape)}"
+            )
+    values = np.linspace(_number(start), _number(end), steps)
+    if d.kind in "iu" and operation == "linspace":
+        # The middle is counted from both ends, each in whole numbers
+        first, last = _number(start), _number(end)
+        step = (last - first) / (steps - 1) if steps > 1 else 0.0
+        index = np.arange(steps)
+        near = np.trunc(first + step * index)
+        far = np.trunc(last - step * (steps - 1 - index))
+        values = np.where(index < steps / 2, near, far)
+    return values
+
+
+@accepts_out
 def linspace(
-    start: float,
-    end: float,
+    start: Any,
+    end: Any,
     steps: int,
     *,
     dtype: Any = None,
+    layout: Any = None,
     device: Any = None,
     requires_grad: bool = False,
+    pin_memory: bool = False,
+    out: Tensor | None = None,
 ) -> Tensor:
     """``steps`` evenly spaced values from ``start`` to ``end``, both included."""
-    check_device(device, "linspace")
-    if steps < 0:
-        raise RuntimeError(f"linspace: number of steps must be non-negative, got {steps}")
-    return _finish(np.linspace(start, end, steps).astype(_numpy_dtype(dtype)), requires_grad)
+    check_storage("linspace", device, layout, pin_memory)
+    d = _numpy_dtype(dtype)
+    return _finish(_spaced("linspace", start, end, steps, d).astype(d), requires_grad)
 
 
-def eye(n: int, m: int | None = None, *, dtype: Any = None, device: Any = None) -> Tensor:
+@accepts_out
+def logspace(
+    start: Any,
+    end: Any,
+    steps: int,
+    base: float = 10.0,
+    *,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+    out: Tensor | None = None,
+) -> Tensor:
+    """``base`` to the power of ``steps`` evenly spaced exponents from ``start`` to ``end``."""
+    check_storage("logspace", device, layout, pin_memory)
+    d = _numpy_dtype(dtype)
+    with np.errstate(all="ignore"):
+        powers = np.power(float(base), _spaced("logspace", start, end, steps, d))
+        return _finish(powers.astype(d), requires_grad)
+
+
+@accepts_out
+def eye(
+    n: int,
+    m: int | None = None,
+    *,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
+    out: Tensor | None = None,
+) -> Tensor:
     """The n x m matrix with ones on its diagonal."""
-    check_device(device, "eye")
-    return make(np.eye(n, m, dtype=_numpy_dtype(dtype)))
+    check_storage("eye", device, layout, pin_memory)
+    return _finish(np.eye(n, m, dtype=_numpy_dtype(dtype)), requires_grad)
+
+
+def fill(input: Tensor, value: Any) -> Tensor:
+    """A tensor of input's shape and dtype filled with ``value``, a number or a 0-d tensor."""
+    if isinstance(value, Tensor):
+        if value._data.ndim:
+            raise RuntimeError(
+                f"fill: only supports a 0-dimensional value, got shape {tuple(value.shape)}"
+            )
+        return value.to(input.dtype).expand(input._data.shape).clone()
+    return full_like(input, value)
+
+
+def is_floating_point(input: Tensor) -> bool:
+    """True for a tensor of a floating dtype."""
+    return input.is_floating_point()
+
+
+def is_complex(input: Tensor) -> bool:
+    """False: tensors hold real numbers."""
+    return False
+
+
+def is_nonzero(input: Tensor) -> bool:
+    """Whether the only element of ``input`` is not 0."""
+    return bool(input)
+
+
+def numel(input: Tensor) -> int:
+    """The number of elements."""
+    return input.numel()
 
 
 def is_tensor(value: object) -> bool:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from .._core import make
 from ..autograd.grad_mode import mode
 from ..autograd.node import Node, edge_of
+from ..autograd.output import into
 from ..backends import by_type
 from .promotion import unbroadcast
 
@@ -66,7 +67,7 @@ class MmBackward0(Node):
         return result
 
 
-def matmul(input: Tensor, other: Tensor) -> Tensor:
+def matmul(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The matrix product ``a @ b``: vectors, matrices, and batches of matrices that broadcast.
 
     Raises:
@@ -76,6 +77,8 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
     >>> fastnn.matmul(fastnn.ones(2, 3), fastnn.ones(3, 4)).shape
     fastnn.Size([2, 4])
     """
+    if out is not None:
+        return into(out, matmul(input, other), "matmul")
     if not (isinstance(input, Tensor) and isinstance(other, Tensor)):
         other = other if isinstance(input, Tensor) else input
         raise TypeError(f"matmul: expects two Tensors, got {type(other).__name__}")

@@ -10,7 +10,8 @@ import numpy as np
 from .. import _dtype
 from .._core import make
 from ..autograd.grad_mode import mode
-from ..autograd.node import Node, edge_of
+from ..autograd.node import ComposedNode, Node, edge_of
+from ..autograd.output import accepts_out
 from ..backends import by_type
 from .promotion import cast
 
@@ -29,7 +30,6 @@ __all__ = [
     "max",
     "mean",
     "min",
-    "norm",
     "prod",
     "std",
     "sum",
@@ -93,8 +93,14 @@ class SumBackward0(Node):
     backward_graph = backward
 
 
+@accepts_out
 def sum(
-    input: Tensor, dim: Dim = None, keepdim: bool = False, dtype: _dtype.dtype | None = None
+    input: Tensor,
+    dim: Dim = None,
+    keepdim: bool = False,
+    *,
+    dtype: _dtype.dtype | None = None,
+    out: Tensor | None = None,
 ) -> Tensor:
     """The sum over ``dim`` (None: all). Integers and bools are summed in int64.
 
@@ -124,8 +130,14 @@ class MeanBackward0(Node):
     backward_graph = backward
 
 
+@accepts_out
 def mean(
-    input: Tensor, dim: Dim = None, keepdim: bool = False, dtype: _dtype.dtype | None = None
+    input: Tensor,
+    dim: Dim = None,
+    keepdim: bool = False,
+    *,
+    dtype: _dtype.dtype | None = None,
+    out: Tensor | None = None,
 ) -> Tensor:
     """The mean over ``dim`` (None: all).
 
@@ -186,12 +198,18 @@ def _extremum(x: Tensor, dim: Dim, keepdim: bool, name: str) -> Tensor:
     return make(out)
 
 
-def amax(input: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
+@accepts_out
+def amax(
+    input: Tensor, dim: Dim = None, keepdim: bool = False, *, out: Tensor | None = None
+) -> Tensor:
     """The largest value over ``dim``; equal maxima share the gradient."""
     return _extremum(input, dim, keepdim, "amax")
 
 
-def amin(input: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
+@accepts_out
+def amin(
+    input: Tensor, dim: Dim = None, keepdim: bool = False, *, out: Tensor | None = None
+) -> Tensor:
     """The smallest value over ``dim``; equal minima share the gradient."""
     return _extremum(input, dim, keepdim, "amin")
 
@@ -248,7 +266,15 @@ def _extremum_with_index(x: Tensor, dim: int, keepdim: bool, which: str) -> Valu
     return ValuesIndices(make(values), make(indices))
 
 
-def max(input: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
+@accepts_out
+def max(
+    input: Tensor,
+    dim: Any = None,
+    keepdim: bool = False,
+    *,
+    other: Tensor | None = None,
+    out: Any = None,
+) -> Any:
     """The largest value (``dim`` None), values and indices over ``dim``, or ``maximum`` with a tensor.
 
     >>> import fastnn
@@ -256,6 +282,8 @@ def max(input: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
     >>> indices
     tensor([1, 0])
     """
+    if other is not None:
+        dim = other
     if isinstance(dim, Tensor):
         from .elementwise import maximum
 
@@ -263,8 +291,18 @@ def max(input: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
     return amax(input) if dim is None else _extremum_with_index(input, dim, keepdim, "max")
 
 
-def min(input: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
+@accepts_out
+def min(
+    input: Tensor,
+    dim: Any = None,
+    keepdim: bool = False,
+    *,
+    other: Tensor | None = None,
+    out: Any = None,
+) -> Any:
     """The smallest value (``dim`` None), values and indices over ``dim``, or ``minimum`` with a tensor."""
+    if other is not None:
+        dim = other
     if isinstance(dim, Tensor):
         from .elementwise import minimum
 
@@ -285,11 +323,13 @@ def _arg(x: Tensor, dim: int | None, keepdim: bool, name: str) -> Tensor:
     return make(np.asarray(out, np.int64))
 
 
+@accepts_out
 def argmax(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
     """The index of the largest value (the first of equals) over ``dim``, or in the flattened tensor."""
     return _arg(input, dim, keepdim, "argmax")
 
 
+@accepts_out
 def argmin(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
     """The index of the smallest value (the first of equals) over ``dim``, or in the flattened tensor."""
     return _arg(input, dim, keepdim, "argmin")
@@ -299,39 +339,80 @@ class ProdBackward0(Node):
     __slots__ = ()
 
     def backward(self, g: Any) -> tuple[Any, ...]:
-        x, axes, keepdim = self.saved
-        data = x._data
-        # The product of all others: exclusive products from both ends, exact where elements are 0.
-        lanes = data.reshape(1, -1) if axes is None else np.moveaxis(data, axes[0], -1)
+        x, axis, keepdim = self.saved
+        lanes = np.moveaxis(x._data, axis, -1)
+        # The product of all others: exclusive products from both ends, exact where elements are 0
         left = np.cumprod(lanes, axis=-1)
         right = np.cumprod(lanes[..., ::-1], axis=-1)[..., ::-1]
         others = np.ones_like(lanes)
         others[..., 1:] *= left[..., :-1]
         others[..., :-1] *= right[..., 1:]
-        others = others.reshape(data.shape) if axes is None else np.moveaxis(others, -1, axes[0])
-        return (_expanded(g, data.shape, axes, keepdim) * others,)
+        others = np.moveaxis(others, -1, axis)
+        return ((g if keepdim else np.expand_dims(g, axis)) * others,)
+
+    def backward_graph(self, g: Tensor) -> tuple[Any, ...]:
+        from .shape import cat
+
+        x, axis, keepdim = self.saved
+        full = g if keepdim else g.unsqueeze(axis)
+        n = x._data.shape[axis]
+        if (x._data != 0).all():
+            return (full * (x.prod(axis, keepdim=True) / x),)
+        parts = []
+        for i in range(n):
+            others = cat([x.narrow(axis, 0, i), x.narrow(axis, i + 1, n - i - 1)], axis)
+            parts.append(others.prod(axis, keepdim=True))
+        return (full * cat(parts, axis),)
 
 
-def prod(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
-    """The product over ``dim`` (None: all)."""
-    if input._data.dtype.kind in "iub":
+@accepts_out
+def prod(
+    input: Tensor,
+    dim: int | None = None,
+    keepdim: bool = False,
+    *,
+    dtype: _dtype.dtype | None = None,
+    out: Tensor | None = None,
+) -> Tensor:
+    """The product over ``dim`` (None: all). Integers and bools are multiplied in int64."""
+    if dtype is not None:
+        input = cast(input, dtype.numpy)
+    elif input._data.dtype.kind in "iub":
         input = cast(input, np.dtype(np.int64))
+    ndim = input._data.ndim
+    if dim is None or ndim == 0:
+        if dim is not None:
+            normalize_dim(dim, 0)
+        flat = input.reshape(-1)
+        total = prod(flat, 0)
+        return total.reshape((1,) * ndim) if keepdim else total
+    axis = normalize_dim(dim, ndim)
     data = input._data
-    axes = normalize_dims(dim, data.ndim)
-    out = np.prod(data, axis=axes, keepdims=keepdim)
+    y = np.prod(data, axis=axis, keepdims=keepdim, dtype=data.dtype)
     if input._requires_grad and mode.enabled:
-        return make(out, ProdBackward0((edge_of(input),), (input, axes, keepdim)))
-    return make(out)
+        return make(y, ProdBackward0((edge_of(input),), (input, axis, keepdim)))
+    return make(y)
 
 
+@accepts_out
 def var(
     input: Tensor,
-    dim: Dim = None,
+    dim: Any = None,
     unbiased: bool | None = None,
     keepdim: bool = False,
-    correction: int | None = None,
+    *,
+    correction: float | None = None,
+    out: Tensor | None = None,
 ) -> Tensor:
-    """The variance over ``dim``: squared deviations over (count - correction); the default correction is 1."""
+    """The variance over ``dim``: squared deviations over (count - correction); the default correction is 1.
+
+    Raises:
+        RuntimeError: an integer tensor.
+    """
+    if isinstance(dim, bool):  # var(x, unbiased)
+        dim, unbiased = None, dim
+    if input._data.dtype.kind in "iub":
+        raise RuntimeError(f"var: expects a floating tensor, got {input.dtype}")
     if correction is None:
         correction = 1 if unbiased is None or unbiased else 0
     centred = input - mean(input, dim, keepdim=True)
@@ -340,44 +421,60 @@ def var(
     count = math.prod(shape if axes is None else (shape[a] for a in axes))
     total = sum(centred * centred, dim, keepdim)
     left = count - correction
-    return total / left if left > 0 else total * math.nan
+    return total / (
+        left if left > 0 else 0.0
+    )  # PyTorch's 0 / 0 = nan, and inf where deviations are left
 
 
+class StdBackward0(ComposedNode):
+    """The square root's slope is infinite at 0; as in PyTorch the gradient there is 0."""
+
+    __slots__ = ()
+
+    def backward_graph(self, g: Tensor) -> tuple[Any, ...]:
+        (y,) = self.saved
+        result = self.output(y)
+        return ((g / (result * 2)).masked_fill(make(y == 0), 0.0),)
+
+
+@accepts_out
 def std(
     input: Tensor,
-    dim: Dim = None,
+    dim: Any = None,
     unbiased: bool | None = None,
     keepdim: bool = False,
-    correction: int | None = None,
+    *,
+    correction: float | None = None,
+    out: Tensor | None = None,
 ) -> Tensor:
     """The standard deviation: the square root of ``var``."""
-    return var(input, dim, unbiased, keepdim, correction).sqrt()
+    v = var(input, dim, unbiased, keepdim, correction=correction)
+    with np.errstate(invalid="ignore"):
+        y = np.asarray(np.sqrt(v._data))
+    if v._requires_grad and mode.enabled:
+        return make(y, StdBackward0((edge_of(v),), (y,)))
+    return make(y)
 
 
-def norm(input: Tensor, p: float | str = 2, dim: Dim = None, keepdim: bool = False) -> Tensor:
-    """The vector norm of order ``p`` over ``dim``: 2 (or "fro"), 1, inf, -inf, 0 or any other order."""
-    if p == "fro":
-        p = 2
-    if isinstance(p, str):
-        raise ValueError(f'norm: order must be a number or "fro", got {p!r}')
-    if p == 2:
-        return sum(input * input, dim, keepdim).sqrt()
-    if p == 1:
-        return sum(input.abs(), dim, keepdim)
-    if p == math.inf:
-        return amax(input.abs(), dim, keepdim)
-    if p == -math.inf:
-        return amin(input.abs(), dim, keepdim)
-    if p == 0:
-        return sum(cast(input != 0, input._data.dtype), dim, keepdim)
-    return sum(input.abs() ** p, dim, keepdim) ** (1.0 / p)
-
-
-def any(input: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
+@accepts_out
+def any(
+    input: Tensor, dim: Dim = None, keepdim: bool = False, *, out: Tensor | None = None
+) -> Tensor:
     """True where any element over ``dim`` is nonzero."""
-    return make(np.any(input._data, axis=normalize_dims(dim, input._data.ndim), keepdims=keepdim))
+    axes = normalize_dims(dim, input._data.ndim)
+    found = np.asarray(np.any(input._data, axis=axes, keepdims=keepdim))
+    return make(
+        found.astype(np.uint8) if input._data.dtype == np.uint8 else found
+    )  # PyTorch keeps uint8
 
 
-def all(input: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
+@accepts_out
+def all(
+    input: Tensor, dim: Dim = None, keepdim: bool = False, *, out: Tensor | None = None
+) -> Tensor:
     """True where all elements over ``dim`` are nonzero."""
-    return make(np.all(input._data, axis=normalize_dims(dim, input._data.ndim), keepdims=keepdim))
+    axes = normalize_dims(dim, input._data.ndim)
+    found = np.asarray(np.all(input._data, axis=axes, keepdims=keepdim))
+    return make(
+        found.astype(np.uint8) if input._data.dtype == np.uint8 else found
+    )  # PyTorch keeps uint8

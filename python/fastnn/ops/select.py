@@ -9,6 +9,7 @@ import numpy as np
 from .._core import Scalar, make
 from ..autograd.grad_mode import mode
 from ..autograd.node import Node, edge_of
+from ..autograd.output import accepts_out
 from .promotion import broadcast_error, cast, promote, unbroadcast
 
 if TYPE_CHECKING:
@@ -41,13 +42,27 @@ class WhereBackward0(Node):
         return unbroadcast(where(c, g, 0), a), unbroadcast(where(c, 0, g), b)
 
 
-def where(condition: Tensor, input: Any, other: Any) -> Tensor:
-    """``input`` where ``condition`` (bool) holds, else ``other``; all three broadcast.
+def where_method(input: Tensor, condition: Tensor, other: Any) -> Tensor:
+    """``input`` where ``condition`` holds, else ``other``: the method."""
+    return where(condition, input, other)
+
+
+@accepts_out
+def where(
+    condition: Tensor, input: Any = None, other: Any = None, *, out: Tensor | None = None
+) -> Any:
+    """``input`` where ``condition`` (bool) holds, else ``other``; all three broadcast. Alone: ``nonzero(as_tuple=True)``.
 
     Raises:
         RuntimeError: the condition is not bool, or the shapes do not broadcast.
     """
+    if input is None and other is None:
+        from .indexing import nonzero
+
+        return nonzero(condition, as_tuple=True)
     c = condition._data
+    if c.dtype == np.uint8:
+        c = c.astype(np.bool_)
     if c.dtype != np.bool_:
         raise RuntimeError(f"where: expects a bool condition, got {condition.dtype}")
     input, other = promote(input, other)
@@ -62,9 +77,18 @@ def where(condition: Tensor, input: Any, other: Any) -> Tensor:
 
 
 def masked_fill(input: Tensor, mask: Tensor, value: Scalar | Tensor) -> Tensor:
-    """``input`` with ``value`` where ``mask`` (bool, broadcast to x) holds; the dtype stays input's."""
+    """``input`` with ``value`` where ``mask`` (bool, broadcast to x) holds; the dtype stays input's.
+
+    Raises:
+        RuntimeError: the mask is not bool, or ``value`` is a tensor with dims.
+    """
+    if isinstance(value, Tensor) and value._data.ndim:
+        raise RuntimeError(
+            f"masked_fill: only supports a 0-dimensional value tensor, got shape {tuple(value.shape)}"
+        )
     v = value if isinstance(value, Tensor) else make(np.asarray(value, input._data.dtype))
-    return where(mask, cast(v, input._data.dtype), input)
+    filled: Tensor = where(mask, cast(v, input._data.dtype), input)
+    return filled
 
 
 class ClampBackward0(Node):
@@ -77,7 +101,8 @@ class ClampBackward0(Node):
         return (g * cast(make(self.saved[0]), g._data.dtype),)
 
 
-def clamp(input: Tensor, min: Any = None, max: Any = None) -> Tensor:
+@accepts_out
+def clamp(input: Tensor, min: Any = None, max: Any = None, *, out: Tensor | None = None) -> Tensor:
     """``input`` limited to [min, max]; a bound may be a number, a tensor or None.
 
     Raises:

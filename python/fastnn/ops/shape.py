@@ -12,6 +12,7 @@ from .._core import make
 from ..autograd.grad_mode import mode
 from ..autograd.inplace import register_view
 from ..autograd.node import MultiNode, Node, Output, edge_of
+from ..autograd.output import accepts_out
 from ..autograd.version import storage_root
 from .promotion import cast, result_type
 from .reduction import normalize_dim
@@ -189,11 +190,28 @@ def t(input: Tensor) -> Tensor:
     return transpose(input, 0, 1) if input._data.ndim == 2 else input
 
 
-def movedim(input: Tensor, source: int, destination: int) -> Tensor:
-    """A view of ``input`` with dim ``source`` at position ``destination``."""
+def movedim(input: Tensor, source: Any, destination: Any) -> Tensor:
+    """A view of ``input`` with the dims ``source`` (an int or several) at the positions ``destination``.
+
+    Raises:
+        RuntimeError: lists of different lengths, or a dim named twice.
+    """
     ndim = input._data.ndim
-    axes = list(range(ndim))
-    axes.insert(normalize_dim(destination, ndim), axes.pop(normalize_dim(source, ndim)))
+    froms = (source,) if isinstance(source, int) else tuple(source)
+    tos = (destination,) if isinstance(destination, int) else tuple(destination)
+    if len(froms) != len(tos):
+        raise RuntimeError(
+            f"movedim: source {froms} and destination {tos} must have the same number of dims"
+        )
+    froms = tuple(normalize_dim(d, ndim) for d in froms)
+    tos = tuple(normalize_dim(d, ndim) for d in tos)
+    if len(set(froms)) != len(froms) or len(set(tos)) != len(tos):
+        raise RuntimeError(f"movedim: repeated dim in source {froms} or destination {tos}")
+    if ndim == 0:
+        return permute(input)
+    axes = [d for d in range(ndim) if d not in froms]
+    for to, place in sorted(zip(tos, froms, strict=True)):
+        axes.insert(to, place)
     return permute(input, axes)
 
 
@@ -283,7 +301,8 @@ class CatBackward0(Node):
     backward_graph = backward
 
 
-def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
+@accepts_out
+def cat(tensors: Sequence[Tensor], dim: int = 0, *, out: Tensor | None = None) -> Tensor:
     """The tensors joined along an existing dim; their dtypes are promoted.
 
     Raises:
@@ -314,7 +333,8 @@ def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     return make(out)
 
 
-def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
+@accepts_out
+def stack(tensors: Sequence[Tensor], dim: int = 0, *, out: Tensor | None = None) -> Tensor:
     """The tensors, all of one shape, joined along a new dim.
 
     Raises:
