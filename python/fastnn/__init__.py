@@ -197,6 +197,7 @@ __all__ = [
     "set_num_threads",
     "set_rng_state",
     "short",
+    "signal",
     "show_config",
     "strided",
     "uint8",
@@ -225,7 +226,7 @@ __all__ += _unary.__all__
 __all__ += _views.__all__
 
 # Imported on first use: what training itself does not need
-_LAZY = {"utils": ".utils", "vision": ".vision"}
+_LAZY = {"signal": ".signal", "utils": ".utils", "vision": ".vision"}
 _LAZY_NAMES = {"save": ".serialization", "load": ".serialization"}
 
 

@@ -398,6 +398,8 @@ class Tensor(
     def __rtruediv__(self, other: Any) -> Tensor:
         return elementwise.div(other, self)
 
+    __rdiv__ = __rtruediv__
+
     def __rfloordiv__(self, other: Any) -> Tensor:
         return elementwise.floor_divide(other, self)
 
@@ -416,6 +418,30 @@ class Tensor(
         """Set all elements to ``value``."""
         given = value if isinstance(value, Tensor) else creation.tensor(value, dtype=self.dtype)
         return write(self, given.to(self.dtype).expand(self._data.shape), "fill_")
+
+    def resize_(
+        self, *sizes: Any, memory_format: _device.memory_format = _device.contiguous_format
+    ) -> Tensor:
+        """Change the shape in place: the elements stay in order, new ones are uninitialised.
+
+        Raises:
+            RuntimeError: the tensor requires grad, or another ``memory_format``.
+        """
+        if self._requires_grad:
+            raise RuntimeError("resize_: cannot resize variables that require grad")
+        if memory_format is not _device.contiguous_format:
+            raise RuntimeError("resize_: only memory_format=contiguous_format is supported")
+        shape = shape_ops._numbers(sizes)
+        out = np.empty(shape, self._data.dtype)
+        flat, old = out.reshape(-1), self._data.reshape(-1)
+        count = min(flat.size, old.size)
+        flat[:count] = old[:count]
+        self._data = out
+        return self
+
+    def resize_as_(self, other: Tensor) -> Tensor:
+        """``resize_`` to the shape of ``other``."""
+        return self.resize_(other._data.shape)
 
     def zero_(self) -> Tensor:
         """Set all elements to 0."""

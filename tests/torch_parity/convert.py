@@ -17,14 +17,13 @@ def array_of(t: torch.Tensor) -> Any:
     t = t.detach().resolve_conj().resolve_neg()
     if t.dtype is torch.bfloat16:
         return t.float().numpy().astype(fastnn.bfloat16.numpy)
-    return t.numpy()
+    return t.numpy(force=True)  # also of PyTorch's lazy zeros
 
 
 def to_fastnn(value: Any, leaves: list[tuple[torch.Tensor, fastnn.Tensor]] | None = None) -> Any:
     """``value`` with everything of PyTorch's replaced; ``leaves`` collects the pairs that require grad."""
     if isinstance(value, torch.Tensor):
-        t = fastnn.from_numpy(np.array(array_of(value), order="K", copy=True))
-        t = _like(t, value)
+        t = _copy(value)
         if value.requires_grad:
             t.requires_grad_()
             if leaves is not None:
@@ -56,16 +55,20 @@ def to_fastnn(value: Any, leaves: list[tuple[torch.Tensor, fastnn.Tensor]] | Non
     return value
 
 
-def _like(t: fastnn.Tensor, value: torch.Tensor) -> fastnn.Tensor:
-    """``t`` with the strides of ``value``, where a copy changed them (expanded and overlapping ones)."""
-    if t.stride() == value.stride() or not value.numel() or 0 in value.stride():
-        return t
-    size = 1 + sum((n - 1) * s for n, s in zip(value.shape, value.stride(), strict=True))
-    buffer = np.zeros(size, t.numpy().dtype)
-    steps = [s * buffer.itemsize for s in value.stride()]
-    view = np.ndarray(tuple(value.shape), buffer.dtype, buffer, 0, steps)
-    view[...] = t.numpy()
-    return fastnn.from_numpy(view)
+def _copy(value: torch.Tensor) -> fastnn.Tensor:
+    """A copy with value's strides, in a copy of the whole storage where it shows only a part of that."""
+    value = value.detach()
+    whole = (
+        value.untyped_storage().nbytes() // value.element_size()
+        if value.layout is torch.strided
+        else 0
+    )
+    if whole <= value.numel() or value.dtype is torch.bfloat16 or not value.numel():
+        return fastnn.from_numpy(np.array(array_of(value), order="K", copy=True))
+    memory = torch.empty(0, dtype=value.dtype).set_(value.untyped_storage()).numpy().copy()
+    steps = [s * memory.itemsize for s in value.stride()]
+    offset = value.storage_offset() * memory.itemsize
+    return fastnn.from_numpy(np.ndarray(tuple(value.shape), memory.dtype, memory, offset, steps))
 
 
 def flat(value: Any) -> list[Any]:

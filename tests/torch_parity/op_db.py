@@ -63,15 +63,21 @@ ADAPTERS: dict[str, Callable[..., Any]] = {
     "T": lambda x: x.T,
     "mT": lambda x: x.mT,
     "__getitem__": operator.getitem,
-    "slice": lambda x, dim, start, end, step=1: x[
+    "slice": lambda x, dim=0, start=None, end=None, step=1: x[
         (slice(None),) * dim + (slice(start, end, step),)
     ],
-    "uniform": _method("uniform_"),
-    "cauchy": _method("cauchy_"),
-    "exponential": _method("exponential_"),
-    "geometric": _method("geometric_"),
-    "log_normal": _method("log_normal_"),
-    "fill": lambda x, value: fastnn.fill(x, value),
+    "uniform": lambda x, *args, **kwargs: x.clone().uniform_(*args, **kwargs),
+    "cauchy": lambda x, *args, **kwargs: x.clone().cauchy_(*args, **kwargs),
+    "exponential": lambda x, *args, **kwargs: x.clone().exponential_(*args, **kwargs),
+    "geometric": lambda x, *args, **kwargs: x.clone().geometric_(*args, **kwargs),
+    "log_normal": lambda x, *args, **kwargs: x.clone().log_normal_(*args, **kwargs),
+    "normal:in_place": lambda x, *args, **kwargs: x.clone().normal_(*args, **kwargs),
+    "resize_": lambda x, *args: x.clone().resize_(*args),
+    "resize_as_": lambda x, *args: x.clone().resize_as_(*args),
+    "zero_": lambda x: x.clone().zero_(),
+    "where": lambda x, condition, other: fastnn.where(condition, x, other),
+    "einsum": lambda tensors, equation: fastnn.einsum(equation, *tensors),
+    "polygamma": lambda x, n: fastnn.polygamma(n, x),
     "nn.functional.upsample_bilinear": lambda x, size=None, scale_factor=None: F.interpolate(
         x, size=size, scale_factor=scale_factor, mode="bilinear", align_corners=True
     ),
@@ -79,6 +85,8 @@ ADAPTERS: dict[str, Callable[..., Any]] = {
         x, size=size, scale_factor=scale_factor, mode="nearest"
     ),
 }
+# Casts: finite differences of 1e-6 are lost in the narrower dtype
+LOW_PRECISION = {"bfloat16", "float", "half", "to"}
 RANDOM = {
     "bernoulli", "cauchy", "empty", "empty_like", "empty_strided", "exponential", "geometric", "log_normal", "multinomial",
     "new_empty", "new_empty_strided", "nn.functional.alpha_dropout", "nn.functional.dropout", "nn.functional.dropout2d",
@@ -88,8 +96,10 @@ RANDOM = {
 }  # fmt: skip
 
 
-def resolve(name: str) -> Callable[..., Any] | None:
+def resolve(name: str, variant: str = "") -> Callable[..., Any] | None:
     """fastnn's function for the entry ``name``: by its path, as a method, or by an adapter; None where there is none."""
+    if f"{name}:{variant}" in ADAPTERS:
+        return ADAPTERS[f"{name}:{variant}"]
     if name in ADAPTERS:
         return ADAPTERS[name]
     if not name.startswith("__"):

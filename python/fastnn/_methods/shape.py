@@ -27,6 +27,7 @@ class ShapeMethods(TensorBase):
     unsqueeze = shape_ops.unsqueeze
     expand = shape_ops.expand
     expand_as = shape_ops.expand_as
+    sum_to_size = shape_ops.sum_to_size
     split = shape_ops.split
     chunk = shape_ops.chunk
     unbind = shape_ops.unbind

@@ -164,10 +164,9 @@ class FillBackward0(Node):
     __slots__ = ()
 
     def backward(self, g: Any) -> tuple[Any, ...]:
-        return (None,)
+        return (None if self.edges[0] is None else g * 0,)
 
-    def backward_graph(self, g: Tensor) -> tuple[Any, ...]:
-        return (None,)
+    backward_graph = backward
 
 
 def write(x: Tensor, result: Tensor, operation: str) -> Tensor:
@@ -198,7 +197,7 @@ def write(x: Tensor, result: Tensor, operation: str) -> Tensor:
     if mode.enabled and (result._requires_grad or x._requires_grad):
         node = edge_of(result)
         if node is None:
-            node = FillBackward0((None,))
+            node = FillBackward0((edge_of(x),))
         elif not node.is_node:
             from ..ops.shape import CloneBackward0
 

@@ -64,7 +64,7 @@ def accepts_out(function: Callable[P, R]) -> Callable[P, R]:
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
         if not kwargs:
-            return function(*args)
+            return function(*args)  # type: ignore[call-arg]
         out: Any = kwargs.pop("out", None)
         for alias in kwargs.keys() & _NUMPY_NAMES.keys():
             kwargs[_NUMPY_NAMES[alias]] = kwargs.pop(alias)

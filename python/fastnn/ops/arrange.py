@@ -188,7 +188,8 @@ def _triangle(name: str, input: Tensor, diagonal: int) -> Tensor:
         raise RuntimeError(
             f"{name}: input tensor must have at least 2 dimensions, got {tuple(input.shape)}"
         )
-    keep = np.tri(*input._data.shape[-2:], diagonal if name == "tril" else diagonal - 1, dtype=bool)
+    rows, columns = input._data.shape[-2:]
+    keep = np.tri(rows, columns, diagonal if name == "tril" else diagonal - 1, dtype=bool)
     mask = keep if name == "triu" else ~keep
     return input.masked_fill(make(mask), 0)
 
@@ -312,7 +313,6 @@ def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Tensor, ...]:
         place[i] = sizes[i]
         grids.append(shape.expand(shape.reshape(v, place), sizes))
     if swap:
-        grids = [shape.transpose(g, 0, 1) for g in grids]
         grids[0], grids[1] = grids[1], grids[0]
     return tuple(grids)
 

@@ -132,6 +132,10 @@ def _fmod_rule(g: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
         return g, -g * make(np.trunc(a._data / b._data))
 
 
+def _nextafter_rule(g: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    return g * make((a._data != b._data).astype(a._data.dtype)), g * 0
+
+
 def _igamma_rule(g: Tensor, a: Tensor, x: Tensor) -> tuple[None, Tensor]:
     if a._requires_grad:
         raise RuntimeError(
@@ -156,6 +160,7 @@ _NODES = {
         "xlogy": _xlogy_rule,
         "copysign": _copysign_rule,
         "fmod": _fmod_rule,
+        "nextafter": _nextafter_rule,
         "igamma": _igamma_rule,
         "igammac": _igammac_rule,
     }.items()
@@ -241,7 +246,7 @@ def igammac(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tenso
 @accepts_out
 def nextafter(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The floating number next to a, towards b."""
-    return _binary("nextafter", np.nextafter, None, input, other)
+    return _binary("nextafter", np.nextafter, _NODES["nextafter"], input, other)
 
 
 @accepts_out

@@ -365,8 +365,6 @@ def empty_like(
     array = np.empty_like(input._data, _dtype_like(input, dtype))
     return _like(
         "empty_like",
-        "empty_strided",
-        input,
         array,
         layout,
         device,
@@ -514,13 +512,7 @@ def eye(
 
 def fill(input: Tensor, value: Any) -> Tensor:
     """A tensor of input's shape and dtype filled with ``value``, a number or a 0-d tensor."""
-    if isinstance(value, Tensor):
-        if value._data.ndim:
-            raise RuntimeError(
-                f"fill: only supports a 0-dimensional value, got shape {tuple(value.shape)}"
-            )
-        return value.to(input.dtype).expand(input._data.shape).clone()
-    return full_like(input, value)
+    return input.clone().fill_(value)
 
 
 def is_floating_point(input: Tensor) -> bool:

@@ -172,6 +172,19 @@ def mul(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
     return make(out)
 
 
+class DivModeBackward0(ComposedNode):
+    """A rounded quotient: piecewise constant."""
+
+    __slots__ = ()
+
+    def name(self) -> str:
+        return "DivBackward1"
+
+    def backward_graph(self, g: Tensor) -> tuple[Any, ...]:
+        a, b = self.saved
+        return unbroadcast(g * 0, a), unbroadcast(g * 0, b)
+
+
 class DivBackward0(Node):
     __slots__ = ()
 
@@ -205,7 +218,13 @@ def div(
         return into(out, div(input, other, rounding_mode=rounding_mode), "div")
     if rounding_mode is not None:
         if rounding_mode == "floor":
-            return floor_divide(input, other)
+            input, other = promote(input, other)
+            quotient = floor_divide(input, other)
+            if mode.enabled and (input._requires_grad or other._requires_grad):
+                shapes = (input._data.shape, other._data.shape)
+                node = DivModeBackward0((edge_of(input), edge_of(other)), shapes)
+                return make(quotient._data, node)
+            return quotient
         if rounding_mode == "trunc":
             d = result_type(input, other)
             return cast(trunc(div(input, other)), d.numpy)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from .._core import make
@@ -44,7 +45,8 @@ def _matmul_rule(
         a2 = a.reshape((1, shape_a[0])) if vector_a else a
         if len(shape_b) == 2 and a2.ndim > 2:
             # One product over all batches rather than a batch of products that is summed after
-            gb = matmul(_t(a2.reshape((-1, a2.shape[-1]))), g.reshape((-1, g.shape[-1])))
+            rows = math.prod(a2.shape[:-1])
+            gb = matmul(_t(a2.reshape((rows, a2.shape[-1]))), g.reshape((rows, g.shape[-1])))
         else:
             gb = matmul(_t(a2), g)
             gb = unbroadcast(gb, (shape_b[0], 1) if vector_b else shape_b).reshape(shape_b)

@@ -193,6 +193,8 @@ def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
     if index._data.ndim > 1:
         raise IndexError(f"index_select: index must be a vector, got shape {tuple(index.shape)}")
     axis = normalize_dim(dim, input._data.ndim)
+    if input._data.ndim == 0:
+        return getitem(input.reshape(1), index.reshape(-1)).reshape(())
     return getitem(input, (*(slice(None),) * axis, index.reshape(-1)))
 
 
@@ -205,6 +207,12 @@ def gather(input: Tensor, dim: int, index: Tensor) -> Tensor:
     """
     data, positions = input._data, index._data
     axis = normalize_dim(dim, data.ndim)
+    if positions.size == 0:
+        return _take(input.reshape(-1), (np.zeros(positions.shape, np.int64),), False)
+    if data.ndim == 0:
+        return gather(input.reshape(1), 0, index.reshape(-1)).reshape(positions.shape)
+    if positions.ndim == 0:
+        return gather(input, dim, index.reshape(1)).reshape(())
     fits = positions.ndim == data.ndim and all(
         a <= b
         for i, (a, b) in enumerate(zip(positions.shape, data.shape, strict=True))
@@ -226,6 +234,11 @@ def gather(input: Tensor, dim: int, index: Tensor) -> Tensor:
 
 def nonzero(input: Tensor, as_tuple: bool = False) -> Any:
     """Indices of the nonzero elements: one row each, or (``as_tuple``) one tensor a dim."""
+    if input._data.ndim == 0:
+        count = int(bool(input._data))
+        if as_tuple:
+            return (make(np.zeros(count, np.int64)),)
+        return make(np.zeros((count, 0), np.int64))
     found = np.nonzero(input._data)
     if as_tuple:
         return tuple(make(i) for i in found)

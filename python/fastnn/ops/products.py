@@ -280,6 +280,12 @@ def tensordot(a: Tensor, b: Tensor, dims: Any = 2, out: Tensor | None = None) ->
         first, second = ([d] if isinstance(d, int) else list(d) for d in dims)
     first = [normalize_dim(d, a._data.ndim) for d in first]
     second = [normalize_dim(d, b._data.ndim) for d in second]
+    # A dim of size 1 stands for any size: the other operand is summed over its partner
+    for d, e in zip(first, second, strict=True):
+        if a._data.shape[d] == 1 != b._data.shape[e]:
+            b = b.sum(e, keepdim=True)
+        elif b._data.shape[e] == 1 != a._data.shape[d]:
+            a = a.sum(d, keepdim=True)
     sizes = [a._data.shape[d] for d in first]
     if sizes != [b._data.shape[d] for d in second]:
         raise RuntimeError(

@@ -146,19 +146,32 @@ def cummin(input: Tensor, dim: int, *, out: Any = None) -> ValuesIndices:
     return _extremum(input, dim, "cummin")
 
 
-class LogcumsumexpBackward0(ComposedNode):
+class LogcumsumexpBackward0(Node):
+    """dx_j = sum_{i >= j} g_i exp(x_j - y_i), where no exponent is above 0."""
+
     __slots__ = ()
+
+    def backward(self, g: Any) -> tuple[Any, ...]:
+        x, y, axis = self.saved
+        total = np.zeros_like(y)
+        with np.errstate(
+            all="ignore"
+        ):  # in logarithms, the positive and the negative part of g apart
+            for sign in (1, -1):
+                part = np.flip(np.log(np.maximum(g * sign, 0)) - y, axis)
+                tail = np.flip(np.logaddexp.accumulate(part, axis), axis)
+                total += sign * np.exp(tail + x._data)
+        return (total,)
 
     def backward_graph(self, g: Tensor) -> tuple[Any, ...]:
         x, y, axis = self.saved
-        result = self.output(y) if mode.enabled else make(y)
-        # sum_{i >= j} g_i exp(x_j - y_i), in logarithms, for the positive and the negative part of g
-        parts = []
-        for sign in (1.0, -1.0):
-            part = unary.log((g * sign).clamp(min=0.0)) - result
-            tail = indexing.flip(logcumsumexp(indexing.flip(part, axis), axis), axis)
-            parts.append(unary.exp(tail + x))
-        return (parts[0] - parts[1],)
+        n = y.shape[axis]
+        rows = shape.movedim(x, axis, -1).unsqueeze(-1)
+        columns = shape.movedim(self.output(y), axis, -1).unsqueeze(-2)
+        later = make(np.tri(n, dtype=bool).T)
+        pairs = unary.exp((rows - columns).masked_fill(~later, -np.inf))
+        total = (pairs * shape.movedim(g, axis, -1).unsqueeze(-2)).sum(-1)
+        return (shape.movedim(total, -1, axis),)
 
 
 @accepts_out
@@ -203,7 +216,7 @@ def diff(
     parts = [p for p in (prepend, input, append) if p is not None]
     x = shape.cat(parts, axis) if len(parts) > 1 else input
     if n == 0:
-        return x.clone()
+        return input.clone()
     for _ in range(n):
         count = x._data.shape[axis]
         if count == 0:
@@ -291,13 +304,13 @@ def _slope(y: Tensor, axis: int, spacing: Any, edge_order: int) -> Tensor:
 
 
 def gradient(
-    input: Tensor, *, spacing: Any = 1, dim: Any = None, edge_order: int = 1
+    input: Tensor, *, spacing: Any = None, dim: Any = None, edge_order: int = 1
 ) -> tuple[Tensor, ...]:
     """The derivative of samples along each of ``dim``: central differences, one-sided at the ends.
 
     Args:
         input: the samples.
-        spacing: their distance (one number, or one a dim), or their places (a 1-d tensor a dim).
+        spacing: their distance (default 1; one number, or one a dim), or their places (a 1-d tensor a dim).
         dim: an int or several; None: all.
         edge_order: 1 or 2, the order of the differences at the ends.
 
@@ -309,6 +322,8 @@ def gradient(
     axes = [normalize_dim(d, ndim) for d in dims]
     if edge_order not in (1, 2):
         raise RuntimeError(f"gradient: edge_order must be 1 or 2, got {edge_order}")
+    if spacing is None:
+        spacing = 1
     steps = list(spacing) if isinstance(spacing, (list, tuple)) else [spacing] * len(axes)
     if len(steps) != len(axes):
         raise RuntimeError(f"gradient: got {len(steps)} spacings for {len(axes)} dims")

@@ -360,7 +360,7 @@ def index_fill(
             f"index_fill: only supports a 0-dimensional value, got shape {tuple(value.shape)}"
         )
     copy = x.clone()
-    indexing.setitem(copy, slices, value)
+    indexing.setitem(copy, (*slices[:-1], np.unique(slices[-1])), value)
     return copy.reshape(input._data.shape)
 
 
@@ -446,6 +446,10 @@ def take_along_dim(
             f"{indices._data.ndim}"
         )
     axis = normalize_dim(dim, input._data.ndim)
+    wrapped = indices._data + (indices._data < 0) * (
+        input._data.shape[axis] if input._data.ndim else 1
+    )
+    indices = make(wrapped.astype(np.int64))
     pairs = zip(input._data.shape, indices._data.shape, strict=True)
     sizes = [
         np.broadcast_shapes((a,), (b,))[0] if i != axis else -1 for i, (a, b) in enumerate(pairs)
@@ -463,8 +467,8 @@ def masked_select(input: Tensor, mask: Tensor, *, out: Tensor | None = None) -> 
     if mask._data.dtype != np.bool_:
         raise RuntimeError(f"masked_select: expected BoolTensor for mask, got {mask.dtype}")
     sizes = np.broadcast_shapes(input._data.shape, mask._data.shape)
-    where = np.nonzero(np.broadcast_to(mask._data, sizes))
     x = shape.expand(input, sizes)
+    where = np.nonzero(np.broadcast_to(mask._data, sizes or (1,)))
     if not sizes:
         return x.reshape(1)[: int(mask._data)]
     return indexing._take(x, where, True)

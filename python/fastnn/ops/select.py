@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
@@ -47,6 +47,14 @@ def where_method(input: Tensor, condition: Tensor, other: Any) -> Tensor:
     return where(condition, input, other)
 
 
+@overload
+def where(condition: Tensor) -> tuple[Tensor, ...]: ...
+
+
+@overload
+def where(condition: Tensor, input: Any, other: Any, *, out: Tensor | None = None) -> Tensor: ...
+
+
 @accepts_out
 def where(
     condition: Tensor, input: Any = None, other: Any = None, *, out: Tensor | None = None
@@ -87,8 +95,7 @@ def masked_fill(input: Tensor, mask: Tensor, value: Scalar | Tensor) -> Tensor:
             f"masked_fill: only supports a 0-dimensional value tensor, got shape {tuple(value.shape)}"
         )
     v = value if isinstance(value, Tensor) else make(np.asarray(value, input._data.dtype))
-    filled: Tensor = where(mask, cast(v, input._data.dtype), input)
-    return filled
+    return where(mask, cast(v, input._data.dtype), input)
 
 
 class ClampBackward0(Node):

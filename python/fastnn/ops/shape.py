@@ -14,7 +14,7 @@ from ..autograd.inplace import register_view
 from ..autograd.node import MultiNode, Node, Output, edge_of
 from ..autograd.output import accepts_out
 from ..autograd.version import storage_root
-from .promotion import cast, result_type
+from .promotion import cast, result_type, unbroadcast
 from .reduction import normalize_dim
 
 if TYPE_CHECKING:
@@ -113,6 +113,23 @@ def view_as(input: Tensor, other: Tensor) -> Tensor:
 def reshape_as(input: Tensor, other: Tensor) -> Tensor:
     """``input`` in the shape of ``other``."""
     return reshape(input, other._data.shape)
+
+
+def sum_to_size(input: Tensor, *size: Any) -> Tensor:
+    """``input`` summed to ``size``, to which it must broadcast back.
+
+    Raises:
+        RuntimeError: it does not.
+    """
+    wanted = _numbers(size)
+    try:
+        np.broadcast_to(np.empty(wanted, np.bool_), input._data.shape)
+    except ValueError:
+        raise RuntimeError(
+            f"sum_to_size: size {wanted} is not expandable to size {tuple(input.shape)}"
+        ) from None
+    total: Tensor = unbroadcast(input, wanted)
+    return total
 
 
 def expand_as(input: Tensor, other: Tensor) -> Tensor:
@@ -240,8 +257,6 @@ class ExpandBackward0(Node):
     __slots__ = ()
 
     def backward(self, g: Any) -> tuple[Any, ...]:
-        from .promotion import unbroadcast
-
         return (unbroadcast(g, self.saved[0]),)
 
     backward_graph = backward
@@ -323,14 +338,14 @@ def cat(tensors: Sequence[Tensor], dim: int = 0, *, out: Tensor | None = None) -
     arrays = [x._data for x in parts]
     axis = normalize_dim(dim, ndim)
     try:
-        out = np.concatenate(arrays, axis)
+        joined = np.concatenate(arrays, axis)
     except ValueError:
         shapes = ", ".join(str(tuple(a.shape)) for a in arrays)
         raise RuntimeError(f"cat: sizes must match except in dim {dim}, got {shapes}") from None
     if mode.enabled and any(x._requires_grad for x in parts):
         bounds = np.cumsum([0] + [a.shape[axis] for a in arrays]).tolist()
-        return make(out, CatBackward0(tuple(edge_of(x) for x in parts), (axis, bounds)))
-    return make(out)
+        return make(joined, CatBackward0(tuple(edge_of(x) for x in parts), (axis, bounds)))
+    return make(joined)
 
 
 @accepts_out

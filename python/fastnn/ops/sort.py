@@ -417,7 +417,7 @@ def searchsorted(
         if right and side == "left":
             raise RuntimeError('searchsorted: side="left" and right=True say opposite things')
         right = side == "right"
-    where = "right" if right else "left"
+    where: Any = "right" if right else "left"
     kind = np.int32 if out_int32 else np.int64
     sequence = sorted_sequence._data
     if sorter is not None:

@@ -277,7 +277,7 @@ def cov(
     if fweights is not None:
         w = cast(fweights, x._data.dtype)
     if aweights is not None:
-        w = cast(aweights, x._data.dtype) if w is None else w * aweights
+        w = aweights if w is None else w * aweights
     total: Any = n if w is None else w.sum()
     centre = mean(x, 1, True) if w is None else (x * w).sum(1, keepdim=True) / total
     centred = x - centre
@@ -289,7 +289,7 @@ def cov(
     left = left.clamp(min=0) if isinstance(left, Tensor) else max(left, 0)
     weighted = centred if w is None else centred * w
     out = matmul(weighted, centred.t()) / left
-    return out.reshape(()) if input._data.ndim < 2 else out
+    return out.reshape(()) if x._data.shape[0] == 1 else out
 
 
 def corrcoef(input: Tensor) -> Tensor:
