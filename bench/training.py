@@ -7,78 +7,78 @@ from typing import Any
 
 import numpy as np
 
+from . import models
 from .measure import Row
 
 
-def mnist_cnn(nn: Any) -> Any:
-    """Conv 32 - pool - Conv 64 - pool - Dense 128 - Dropout - Dense 10, in the modules of ``nn``."""
-    return nn.Sequential(
-        nn.Conv2d(1, 32, 3),
-        nn.ReLU(),
-        nn.MaxPool2d(2),
-        nn.Conv2d(32, 64, 3),
-        nn.ReLU(),
-        nn.MaxPool2d(2),
-        nn.Flatten(),
-        nn.Linear(1600, 128),
-        nn.ReLU(),
-        nn.Dropout(0.2),
-        nn.Linear(128, 10),
-    )
+def _adam(lib: Any, parameters: Any, fused: Any) -> Any:
+    return lib.optim.Adam(parameters, **fused)
 
 
-def mnist_mlp(nn: Any) -> Any:
-    """Dense 784-128-64-10."""
-    return nn.Sequential(
-        nn.Flatten(),
-        nn.Linear(784, 128),
-        nn.ReLU(),
-        nn.Linear(128, 64),
-        nn.ReLU(),
-        nn.Linear(64, 10),
-    )
+def _momentum(lib: Any, parameters: Any, fused: Any) -> Any:
+    return lib.optim.SGD(parameters, lr=0.001, momentum=0.9, **fused)
 
 
 def _step(
-    library: str, build: Callable[[Any], Any], batch: int, setting: str = "eager"
+    library: str,
+    build: Callable[[Any], Any],
+    shape: tuple[int, ...],
+    optimizer_of: Callable[[Any, Any, Any], Any],
+    loss_name: str,
+    setting: str = "eager",
 ) -> Callable[[], Callable[[], object]]:
-    """A maker of one training step with Adam and cross-entropy, on MNIST's shapes."""
+    """A maker of one training step on random images of ``shape`` (N, C, H, W)."""
 
     def make() -> Callable[[], object]:
         lib = __import__(library)
         nn = __import__(f"{library}.nn", fromlist=["nn"])
         rng = np.random.default_rng(0)
-        x = lib.from_numpy(rng.random((batch, 1, 28, 28), np.float32))
-        y = lib.from_numpy(rng.integers(0, 10, batch))
+        x = lib.from_numpy(rng.random(shape, np.float32))
+        y = lib.from_numpy(rng.integers(0, 10, shape[0]))
         model = build(nn)
-        options = {}
+        fused = {}
         if library == "torch":
-            options["fused"] = setting != "eager"
+            if setting != "eager":
+                fused["fused"] = True
             if setting == "channels_last":
                 model = model.to(memory_format=lib.channels_last)
                 x = x.contiguous(memory_format=lib.channels_last)
-        optimizer = lib.optim.Adam(model.parameters(), **options)
-        loss_function = nn.CrossEntropyLoss()
+        optimizer = optimizer_of(lib, model.parameters(), fused)
+        loss_function = getattr(nn, loss_name)()
 
         def step() -> None:
             optimizer.zero_grad()
             loss_function(model(x), y).backward()
             optimizer.step()
 
+        if setting == "channels_last":
+            try:
+                step()
+            except RuntimeError as error:  # a view that this layout does not allow
+                raise ImportError(
+                    f"PyTorch's model does not run in channels_last: {error}"
+                ) from None
         return step
 
     return make
 
 
-def _row(name: str, build: Callable[[Any], Any], batch: int, repeat: int) -> Row:
+def _row(
+    name: str,
+    build: Callable[[Any], Any],
+    shape: tuple[int, ...],
+    repeat: int,
+    optimizer: Callable[[Any, Any, Any], Any] = _adam,
+    loss: str = "CrossEntropyLoss",
+) -> Row:
     return Row(
         "training",
-        f"{name}, batch {batch}",
+        f"{name}, batch {shape[0]}",
         {
-            "fastnn": _step("fastnn", build, batch),
-            "torch eager": _step("torch", build, batch),
-            "torch fused": _step("torch", build, batch, "fused"),
-            "torch channels_last": _step("torch", build, batch, "channels_last"),
+            "fastnn": _step("fastnn", build, shape, optimizer, loss),
+            "torch eager": _step("torch", build, shape, optimizer, loss),
+            "torch fused": _step("torch", build, shape, optimizer, loss, "fused"),
+            "torch channels_last": _step("torch", build, shape, optimizer, loss, "channels_last"),
         },
         repeat,
     )
@@ -87,7 +87,7 @@ def _row(name: str, build: Callable[[Any], Any], batch: int, repeat: int) -> Row
 def _inference(library: str, batch: int) -> Callable[[], Callable[[], object]]:
     def make() -> Callable[[], object]:
         lib = __import__(library)
-        model = mnist_cnn(__import__(f"{library}.nn", fromlist=["nn"])).eval()
+        model = models.mnist_cnn(__import__(f"{library}.nn", fromlist=["nn"])).eval()
         x = lib.from_numpy(np.random.default_rng(0).random((batch, 1, 28, 28), np.float32))
 
         def run() -> None:
@@ -100,10 +100,27 @@ def _inference(library: str, batch: int) -> Callable[[], Callable[[], object]]:
 
 
 ROWS = [
-    _row("MNIST CNN step", mnist_cnn, 32, 1),
-    _row("MNIST CNN step", mnist_cnn, 128, 1),
-    _row("MNIST MLP step", mnist_mlp, 1, 20),
-    _row("MNIST MLP step", mnist_mlp, 64, 10),
+    _row("MNIST CNN step", models.mnist_cnn, (32, 1, 28, 28), 1),
+    _row("MNIST CNN step", models.mnist_cnn, (128, 1, 28, 28), 1),
+    _row("MNIST MLP step", models.mnist_mlp, (1, 1, 28, 28), 20),
+    _row("MNIST MLP step", models.mnist_mlp, (64, 1, 28, 28), 10),
+    _row(
+        "MNIST CNN with log_softmax step",
+        models.mnist_cnn_log_softmax,
+        (64, 1, 28, 28),
+        1,
+        _momentum,
+        "NLLLoss",
+    ),
+    _row(
+        "MNIST CNN with Dropout2d step",
+        models.mnist_cnn_dropout,
+        (64, 1, 28, 28),
+        2,
+        _momentum,
+        "NLLLoss",
+    ),
+    _row("CIFAR LeNet step", models.cifar_lenet, (128, 3, 32, 32), 1, _momentum),
     Row(
         "inference",
         "MNIST CNN, batch 128",
