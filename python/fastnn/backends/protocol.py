@@ -28,6 +28,7 @@ import numpy.typing as npt
 
 Array = npt.NDArray[Any]
 Pair = tuple[int, int]
+Triple = tuple[int, int, int]
 Axis = int | tuple[int, ...] | None
 
 
@@ -79,6 +80,18 @@ class Backend(Protocol):
 
     def gammainc(self, a: Array, x: Array) -> Array: ...
     def gammaincc(self, a: Array, x: Array) -> Array: ...
+
+    def gelu(self, x: Array, approximate: bool) -> Array:
+        """x * P(X <= x), X standard normal; ``approximate``: by tanh."""
+        ...
+
+    def gelu_backward(self, g: Array, x: Array, approximate: bool) -> Array: ...
+
+    def silu(self, x: Array) -> Array:
+        """x * sigmoid(x)."""
+        ...
+
+    def silu_backward(self, g: Array, x: Array) -> Array: ...
 
     # -- reduction (reduction.py) ----------------------------------------------------------------------
     # axis: None for all, one axis or several. Floating results have x's dtype.
@@ -134,6 +147,42 @@ class Backend(Protocol):
         stride: Pair,
         padding: Pair,
         dilation: Pair,
+        groups: int,
+    ) -> Array: ...
+
+    # -- volumes (volume.py) ----------------------------------------------------------------------------
+    def conv3d(
+        self,
+        x: Array,
+        weight: Array,
+        bias: Array | None,
+        stride: Triple,
+        padding: Triple,
+        dilation: Triple,
+        groups: int,
+    ) -> Array:
+        """Cross-correlation: x (N, C, D, H, W), weight (O, C / groups, KD, KH, KW), bias (O,)."""
+        ...
+
+    def conv3d_input_grad(
+        self,
+        g: Array,
+        weight: Array,
+        input_shape: tuple[int, ...],
+        stride: Triple,
+        padding: Triple,
+        dilation: Triple,
+        groups: int,
+    ) -> Array: ...
+
+    def conv3d_weight_grad(
+        self,
+        g: Array,
+        x: Array,
+        weight_shape: tuple[int, ...],
+        stride: Triple,
+        padding: Triple,
+        dilation: Triple,
         groups: int,
     ) -> Array: ...
 
@@ -222,6 +271,29 @@ class Backend(Protocol):
         self, g: Array, x: Array, weight: Array | None, mean: Array, var: Array, eps: float
     ) -> tuple[Array, Array, Array]:
         """(gx, gweight, gbias) of ``batch_norm``, through the batch statistics."""
+        ...
+
+    # Rows of a matrix (M, N), each normalised by itself; weight and bias are (N,), or both None.
+    def layer_norm(
+        self, x: Array, weight: Array | None, bias: Array | None, eps: float
+    ) -> tuple[Array, Array, Array]:
+        """(y, mean, invstd): y = (x - mean) * invstd * weight + bias; mean and invstd are (M,)."""
+        ...
+
+    def layer_norm_backward(
+        self, g: Array, x: Array, weight: Array | None, mean: Array, invstd: Array
+    ) -> tuple[Array, Array, Array]:
+        """(gx, gweight, gbias) of ``layer_norm``."""
+        ...
+
+    def rms_norm(self, x: Array, weight: Array | None, eps: float) -> tuple[Array, Array]:
+        """(y, scale): y = x * scale * weight with scale = 1 / sqrt(mean(x**2) + eps), (M,)."""
+        ...
+
+    def rms_norm_backward(
+        self, g: Array, x: Array, weight: Array | None, scale: Array
+    ) -> tuple[Array, Array]:
+        """(gx, gweight) of ``rms_norm``."""
         ...
 
     # -- random (random.py) ----------------------------------------------------------------------------

@@ -14,7 +14,9 @@ from .module import Module
 from .parameter import Parameter
 
 
-class _BatchNorm(Module):
+class _NormBase(Module):
+    """What layers that normalise channels hold: parameters and running statistics."""
+
     weight: Parameter | None
     bias: Parameter | None
     running_mean: Tensor | None
@@ -65,6 +67,15 @@ class _BatchNorm(Module):
         if self.bias is not None:
             self.bias.data.fill_(0)
 
+    def extra_repr(self) -> str:
+        """The arguments that ``repr`` shows."""
+        return (
+            f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}, "
+            f"bias={self.bias is not None}, track_running_stats={self.track_running_stats}"
+        )
+
+
+class _BatchNorm(_NormBase):
     def _check_input(self, shape: tuple[int, ...]) -> None:
         raise NotImplementedError
 
@@ -88,13 +99,6 @@ class _BatchNorm(Module):
             self.eps,
         )
 
-    def extra_repr(self) -> str:
-        """The arguments that ``repr`` shows."""
-        return (
-            f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}, "
-            f"bias={self.bias is not None}, track_running_stats={self.track_running_stats}"
-        )
-
 
 class BatchNorm1d(_BatchNorm):
     """Batch normalisation of (N, C) or (N, C, L).
@@ -116,3 +120,14 @@ class BatchNorm2d(_BatchNorm):
     def _check_input(self, shape: tuple[int, ...]) -> None:
         if len(shape) != 4:
             raise ValueError(f"expected 4D input (got {len(shape)}D input)")
+
+
+class BatchNorm3d(_BatchNorm):
+    """Batch normalisation of (N, C, D, H, W).
+
+    S. Ioffe, C. Szegedy, "Batch normalization", 2015.
+    """
+
+    def _check_input(self, shape: tuple[int, ...]) -> None:
+        if len(shape) != 5:
+            raise ValueError(f"expected 5D input (got {len(shape)}D input)")

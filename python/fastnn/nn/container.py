@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections import OrderedDict
 from collections.abc import ItemsView, Iterable, Iterator, KeysView, Mapping, ValuesView
 from typing import Any
@@ -13,10 +14,73 @@ from .module import Module
 
 
 def _position(container: Module, index: int) -> str:
+    """The name of the module at ``index``.
+
+    Raises:
+        IndexError: there is none.
+    """
     n = len(container._modules)
-    if not -n <= index < n:
-        raise IndexError(f"index {index} is out of range")
-    return list(container._modules)[index]
+    i = operator.index(index)
+    if not -n <= i < n:
+        raise IndexError(f"index {i} is out of range")
+    return list(container._modules)[i]
+
+
+class _Row(Module):
+    """Modules in order, named by their positions."""
+
+    def __len__(self) -> int:
+        return len(self._modules)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._modules.values())
+
+    def __contains__(self, module: object) -> bool:
+        return any(m is module for m in self._modules.values())
+
+    def __dir__(self) -> list[str]:
+        return [name for name in super().__dir__() if not name.isdigit()]
+
+    def __setitem__(self, index: int, module: Module) -> None:
+        self.add_module(_position(self, index), module)
+
+    def __delitem__(self, index: int | slice) -> None:
+        names = list(self._modules)
+        gone = names[index] if isinstance(index, slice) else [_position(self, index)]
+        for name in gone:
+            del self._modules[name]
+        self._renumber(list(self._modules.values()))
+
+    def _renumber(self, modules: Iterable[Module | None]) -> None:
+        kept = list(modules)
+        self._modules.clear()
+        for i, module in enumerate(kept):
+            self.add_module(str(i), module)
+
+    def append(self, module: Module) -> Any:
+        """Add a module at the end."""
+        self.add_module(str(len(self)), module)
+        return self
+
+    def extend(self, modules: Iterable[Module]) -> Any:
+        """Add modules at the end.
+
+        Raises:
+            TypeError: not an iterable.
+        """
+        if not isinstance(modules, Iterable):
+            raise TypeError(
+                f"{type(self).__name__}.extend should be called with an iterable, but got {type(modules).__name__}"
+            )
+        for module in list(modules):
+            self.append(module)
+        return self
+
+    def pop(self, key: int | slice = -1) -> Any:
+        """Take a module out (the last by default), and return it."""
+        module = self[key]  # type: ignore[index]
+        del self[key]
+        return module
 
 
 def _fuses(layer: Module, relu: ReLU) -> bool:
@@ -29,7 +93,7 @@ def _fuses(layer: Module, relu: ReLU) -> bool:
     )
 
 
-class Sequential(Module):
+class Sequential(_Row):
     """Modules called one after another.
 
     Args:
@@ -70,71 +134,81 @@ class Sequential(Module):
                 i += 1
         return input
 
-    def __len__(self) -> int:
-        return len(self._modules)
-
-    def __iter__(self) -> Iterator[Any]:
-        return iter(self._modules.values())
-
     def __getitem__(self, index: int | slice) -> Any:
         if isinstance(index, slice):
             return type(self)(OrderedDict(list(self._modules.items())[index]))
         return self._modules[_position(self, index)]
 
-    def __setitem__(self, index: int, module: Module) -> None:
-        self.add_module(_position(self, index), module)
+    def insert(self, index: int, module: Module) -> Sequential:
+        """Add a module before position ``index``.
 
-    def append(self, module: Module) -> Sequential:
-        """Add a module at the end."""
-        self.add_module(str(len(self)), module)
+        Raises:
+            IndexError: no such position.
+        """
+        n = len(self)
+        if not -n <= index <= n:
+            raise IndexError(f"Index out of range: {index}")
+        modules = list(self._modules.values())
+        modules.insert(index + n if index < 0 else index, module)
+        self._renumber(modules)
         return self
 
-    def extend(self, modules: Iterable[Module]) -> Sequential:
-        """Add modules at the end."""
-        for module in modules:
-            self.append(module)
+    def __add__(self, other: Sequential) -> Sequential:
+        if not isinstance(other, Sequential):
+            return NotImplemented
+        return Sequential(*self, *other)
+
+    def __iadd__(self, other: Sequential) -> Sequential:
+        if not isinstance(other, Sequential):
+            return NotImplemented
+        result: Sequential = self.extend(other)
+        return result
+
+    def __mul__(self, times: int) -> Sequential:
+        if not isinstance(times, int):
+            return NotImplemented
+        if times <= 0:
+            raise ValueError(f"Non-positive multiplication factor {times} for Sequential")
+        return Sequential(*(m for _ in range(times) for m in self))
+
+    def __rmul__(self, times: int) -> Sequential:
+        return self.__mul__(times)
+
+    def __imul__(self, times: int) -> Sequential:
+        if not isinstance(times, int):
+            return NotImplemented
+        if times <= 0:
+            raise ValueError(f"Non-positive multiplication factor {times} for Sequential")
+        modules = list(self)
+        for _ in range(times - 1):
+            self.extend(modules)
         return self
 
 
-class ModuleList(Module):
+class ModuleList(_Row):
     """A list of modules that the parent knows of."""
 
     def __init__(self, modules: Iterable[Module] | None = None) -> None:
         super().__init__()
-        self.extend(modules or ())
-
-    def __len__(self) -> int:
-        return len(self._modules)
-
-    def __iter__(self) -> Iterator[Any]:
-        return iter(self._modules.values())
+        self.extend(() if modules is None else modules)
 
     def __getitem__(self, index: int | slice) -> Any:
         if isinstance(index, slice):
             return type(self)(list(self._modules.values())[index])  # type: ignore[arg-type]
         return self._modules[_position(self, index)]
 
-    def __setitem__(self, index: int, module: Module) -> None:
-        self.add_module(_position(self, index), module)
-
-    def append(self, module: Module) -> ModuleList:
-        """Add a module at the end."""
-        self.add_module(str(len(self)), module)
-        return self
-
-    def extend(self, modules: Iterable[Module]) -> ModuleList:
-        """Add modules at the end."""
-        for module in modules:
-            self.append(module)
-        return self
-
     def insert(self, index: int, module: Module) -> None:
         """Add a module before position ``index``."""
         modules = list(self._modules.values())
         modules.insert(index, module)
-        self._modules.clear()
-        for i, m in enumerate(modules):
-            self.add_module(str(i), m)
+        self._renumber(modules)
+
+    def __add__(self, other: Iterable[Module]) -> ModuleList:
+        return ModuleList([*self, *other])
+
+    def __iadd__(self, modules: Iterable[Module]) -> ModuleList:
+        result: ModuleList = self.extend(modules)
+        return result
 
 
 class ModuleDict(Module):
@@ -142,7 +216,7 @@ class ModuleDict(Module):
 
     def __init__(self, modules: Mapping[str, Module] | None = None) -> None:
         super().__init__()
-        self.update(modules or {})
+        self.update({} if modules is None else modules)
 
     def __len__(self) -> int:
         return len(self._modules)
@@ -174,13 +248,23 @@ class ModuleDict(Module):
         """Names and modules."""
         return self._modules.items()
 
-    def update(self, modules: Mapping[str, Module]) -> None:
-        """Add or replace modules."""
-        for name, module in modules.items():
+    def update(self, modules: Mapping[str, Module] | Iterable[tuple[str, Module]]) -> None:
+        """Add or replace modules, from a mapping or from pairs of a name and a module.
+
+        Raises:
+            TypeError: neither.
+        """
+        if not isinstance(modules, Iterable):
+            raise TypeError(
+                "ModuleDict.update should be called with an iterable of key/value pairs, but got "
+                + type(modules).__name__
+            )
+        pairs = modules.items() if isinstance(modules, (Mapping, ModuleDict)) else modules
+        for name, module in pairs:
             self.add_module(name, module)
 
     def pop(self, key: str) -> Any:
-        """Take a module out."""
+        """Take a module out, and return it."""
         return self._modules.pop(key)
 
     def clear(self) -> None:

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from ..ops.dropout import check_probability, dropout, dropout2d
+from typing import Any
+
+from ..ops import dropout as ops
 from ..tensor import Tensor
 from .module import Module
 
 
 class _Dropout(Module):
+    _operation: Any
+
     def __init__(self, p: float = 0.5, inplace: bool = False) -> None:
         super().__init__()
-        check_probability(p, "dropout")
+        ops.check_probability(p, "dropout")
         self.p = p
         self.inplace = inplace
+
+    def forward(self, input: Tensor) -> Tensor:
+        """The input with some of it dropped; as it is in evaluation mode."""
+        result: Tensor = self._operation(input, self.p, self.training, self.inplace)
+        return result
 
     def extra_repr(self) -> str:
         """The arguments that ``repr`` shows."""
@@ -22,14 +31,37 @@ class _Dropout(Module):
 class Dropout(_Dropout):
     """Zero each element with probability ``p`` when training, and scale the others by 1 / (1 - p)."""
 
-    def forward(self, input: Tensor) -> Tensor:
-        """The input with some elements dropped; as it is in evaluation mode."""
-        return dropout(input, self.p, self.training, self.inplace)
+    _operation = staticmethod(ops.dropout)
+
+
+class Dropout1d(_Dropout):
+    """Zero whole channels of (N, C, L) with probability ``p`` when training."""
+
+    _operation = staticmethod(ops.dropout1d)
 
 
 class Dropout2d(_Dropout):
     """Zero whole channels of (N, C, H, W) with probability ``p`` when training."""
 
-    def forward(self, input: Tensor) -> Tensor:
-        """The input with some channels dropped; as it is in evaluation mode."""
-        return dropout2d(input, self.p, self.training, self.inplace)
+    _operation = staticmethod(ops.dropout2d)
+
+
+class Dropout3d(_Dropout):
+    """Zero whole channels of (N, C, D, H, W) with probability ``p`` when training."""
+
+    _operation = staticmethod(ops.dropout3d)
+
+
+class AlphaDropout(_Dropout):
+    """Set elements to SELU's limit with probability ``p`` when training, and restore mean and variance.
+
+    G. Klambauer et al., "Self-normalizing neural networks", 2017.
+    """
+
+    _operation = staticmethod(ops.alpha_dropout)
+
+
+class FeatureAlphaDropout(_Dropout):
+    """``AlphaDropout`` of whole channels."""
+
+    _operation = staticmethod(ops.feature_alpha_dropout)

@@ -1,10 +1,12 @@
-"""Linear, Identity and Flatten."""
+"""Linear, Identity, Flatten and Unflatten."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
+from .._core import normalize_dim
 from .._device import check_device
 from ..ops.creation import empty
 from ..ops.gemm import linear
@@ -92,3 +94,53 @@ class Flatten(Module):
     def extra_repr(self) -> str:
         """The arguments that ``repr`` shows."""
         return f"start_dim={self.start_dim}, end_dim={self.end_dim}"
+
+
+class Unflatten(Module):
+    """Make one dim several.
+
+    Args:
+        dim: which.
+        unflattened_size: the sizes of the new dims, one of which may be -1.
+
+    >>> import fastnn
+    >>> fastnn.nn.Unflatten(1, (2, 3))(fastnn.ones(4, 6)).shape
+    fastnn.Size([4, 2, 3])
+    """
+
+    def __init__(self, dim: int, unflattened_size: Sequence[int]) -> None:
+        super().__init__()
+        if not isinstance(dim, int):
+            raise TypeError(
+                f"Unflatten: dim must be an int (named dims are not supported), got {dim!r}"
+            )
+        if not isinstance(unflattened_size, (tuple, list)) or not all(
+            isinstance(n, int) for n in unflattened_size
+        ):
+            raise TypeError(
+                f"Unflatten: unflattened_size must be a tuple of ints, got {unflattened_size!r}"
+            )
+        self.dim = dim
+        self.unflattened_size = tuple(unflattened_size)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """The unflattened input."""
+        shape = input._data.shape
+        axis = normalize_dim(self.dim, len(shape))
+        return input.reshape(*shape[:axis], *self._sizes(shape[axis]), *shape[axis + 1 :])
+
+    def _sizes(self, size: int) -> tuple[int, ...]:
+        given = self.unflattened_size
+        known = math.prod(n for n in given if n != -1)
+        if -1 in given and known and size % known == 0:
+            return tuple(size // known if n == -1 else n for n in given)
+        if known != size or -1 in given:
+            raise RuntimeError(
+                f"unflatten: provided sizes {list(given)} don't multiply up to the size of dim {self.dim} ({size}) "
+                "in the input tensor"
+            )
+        return given
+
+    def extra_repr(self) -> str:
+        """The arguments that ``repr`` shows."""
+        return f"dim={self.dim}, unflattened_size={self.unflattened_size}"

@@ -8,6 +8,7 @@ from .._core import make
 from ..autograd.grad_mode import mode
 from ..autograd.node import Node, edge_of
 from ..backends import by_type
+from .padding import constant_pad
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
@@ -18,24 +19,29 @@ __all__ = [
 IntOrPair = int | tuple[int, int]
 
 
-def pair(value: Any, name: str, operation: str, minimum: int = 0) -> tuple[int, int]:
-    """``value`` as (height, width).
+def numbers(value: Any, count: int, name: str, operation: str, minimum: int = 0) -> tuple[int, ...]:
+    """``value`` as ``count`` ints, one for each spatial axis.
 
     Raises:
-        ValueError: neither an int nor two, or below ``minimum``.
+        ValueError: neither an int nor ``count`` of them, or below ``minimum``.
     """
     if isinstance(value, int):
-        result = (value, value)
+        result = (value,) * count
     else:
-        items = tuple(int(v) for v in value)
-        if len(items) == 1:
-            items = items * 2
-        if len(items) != 2:
-            raise ValueError(f"{operation}: {name} must be an int or two ints, got {value!r}")
-        result = (items[0], items[1])
+        result = tuple(int(v) for v in value)
+        if len(result) == 1:
+            result = result * count
+        if len(result) != count:
+            raise ValueError(f"{operation}: {name} must be an int or {count} ints, got {value!r}")
     if min(result) < minimum:
         raise ValueError(f"{operation}: {name} must be at least {minimum}, got {value!r}")
     return result
+
+
+def pair(value: Any, name: str, operation: str, minimum: int = 0) -> tuple[int, int]:
+    """``value`` as (height, width); ValueError as ``numbers``."""
+    first, second = numbers(value, 2, name, operation, minimum)
+    return first, second
 
 
 class ConvolutionBackward0(Node):
@@ -137,19 +143,32 @@ def conv2d_weight_grad(g: Tensor, x: Tensor, w_shape: Any, geometry: Any) -> Ten
     return make(out)
 
 
-def same_padding(kernel: Any, dilation: tuple[int, int]) -> tuple[int, int]:
-    """The padding that keeps the size at stride 1.
+def padding_of(
+    x: Tensor, kernel: Any, stride: Any, padding: Any, dilation: Any, operation: str
+) -> tuple[Tensor, tuple[int, ...]]:
+    """``padding`` as numbers, and the input they are for.
+
+    "same" pads by dilation * (kernel - 1) in all; where that is odd, the larger half is at the end and goes into the
+    input itself.
 
     Raises:
-        RuntimeError: it would not be symmetric (an even kernel).
+        ValueError: another word, or "same" with a stride.
     """
-    total = [d * (k - 1) for k, d in zip(kernel, dilation, strict=True)]
-    if total[0] % 2 or total[1] % 2:
-        raise RuntimeError(
-            f'conv2d: padding="same" needs odd kernels here, got kernel {tuple(kernel)} with dilation {dilation}; '
-            "pad the input explicitly"
+    count = len(kernel)
+    if not isinstance(padding, str):
+        return x, numbers(padding, count, "padding", operation)
+    if padding not in ("same", "valid"):
+        raise ValueError(
+            f'{operation}: padding must be a number, "same" or "valid", got {padding!r}'
         )
-    return total[0] // 2, total[1] // 2
+    if padding == "valid":
+        return x, (0,) * count
+    if any(s != 1 for s in stride):
+        raise ValueError(f'{operation}: padding="same" is not supported for strided convolutions')
+    total = [d * (k - 1) for k, d in zip(kernel, dilation, strict=True)]
+    if any(t % 2 for t in total):
+        x = constant_pad(x, [n for t in reversed(total) for n in (0, t % 2)])
+    return x, tuple(t // 2 for t in total)
 
 
 def conv2d(
@@ -193,18 +212,9 @@ def conv2d(
         )
         return out3.squeeze(0)
     if isinstance(padding, str):
-        if padding not in ("same", "valid"):
-            raise ValueError(
-                f'conv2d: padding must be a number, "same" or "valid", got {padding!r}'
-            )
-        if padding == "same":
-            if stride_ != (1, 1):
-                raise ValueError('conv2d: padding="same" is not supported for strided convolutions')
-            padding_ = same_padding(w.shape[2:], dilation_)
-        else:
-            padding_ = (0, 0)
-    else:
-        padding_ = pair(padding, "padding", "conv2d")
+        input, padding = padding_of(input, w.shape[2:], stride_, padding, dilation_, "conv2d")
+        data = input._data
+    padding_ = pair(padding, "padding", "conv2d")
     b = None if bias is None else bias._data
     _check(input, weight, bias, padding_, dilation_, groups)
     geometry = (stride_, padding_, dilation_, groups)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -57,6 +58,35 @@ def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool 
     return input._write(result, "dropout_") if inplace else result
 
 
+def _channels(input: Tensor, p: float, training: bool, inplace: bool, spatial: int) -> Tensor:
+    """Zero whole channels, whose ``spatial`` axes are the last."""
+    operation = f"dropout{spatial}d"
+    data = input._data
+    if not training or p == 0:
+        return input
+    channels = np.ones((*data.shape[:-spatial], *(1,) * spatial), data.dtype)
+    seed, offset = default_generator.advance(channels.size)
+    factors, _ = by_type[type(data)].dropout(channels, p, seed, offset)
+    result = input * make(factors)
+    return input._write(result, operation + "_") if inplace else result
+
+
+def dropout1d(
+    input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False
+) -> Tensor:
+    """Zero whole channels of (N, C, L) (or (C, L)) with probability ``p``; the identity unless training.
+
+    Raises:
+        ValueError: ``p`` outside [0, 1].
+        RuntimeError: x has neither 2 nor 3 dims.
+    """
+    check_probability(p, "dropout1d")
+    ndim = _floating(input, "dropout1d")._data.ndim
+    if ndim not in (2, 3):
+        raise RuntimeError(f"dropout1d: expected 2D or 3D input, got {ndim}D")
+    return _channels(input, p, training, inplace, 1)
+
+
 def dropout2d(
     input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False
 ) -> Tensor:
@@ -72,10 +102,76 @@ def dropout2d(
         raise RuntimeError(
             f"dropout2d: expected (N, C, H, W) or (C, H, W), got {tuple(data.shape)}"
         )
+    return _channels(input, p, training, inplace, 2)
+
+
+def dropout3d(
+    input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False
+) -> Tensor:
+    """Zero whole channels of (N, C, D, H, W) (or (C, D, H, W)) with probability ``p``; the identity unless training.
+
+    Raises:
+        ValueError: ``p`` outside [0, 1].
+        RuntimeError: x has neither 4 nor 5 dims.
+    """
+    check_probability(p, "dropout3d")
+    ndim = _floating(input, "dropout3d")._data.ndim
+    if ndim not in (4, 5):
+        raise RuntimeError(f"dropout3d: expected 4D or 5D input, got {ndim}D")
+    return _channels(input, p, training, inplace, 3)
+
+
+# What SELU's outputs tend to: -scale * alpha (Klambauer et al. 2017)
+_SELU_LIMIT = -1.7580993408473766
+
+
+def _alpha(
+    input: Tensor, p: float, training: bool, inplace: bool, shape: tuple[int, ...], operation: str
+) -> Tensor:
+    check_probability(p, operation)
+    data = _floating(input, operation)._data
     if not training or p == 0:
         return input
-    channels = np.ones((*data.shape[:-2], 1, 1), data.dtype)
-    seed, offset = default_generator.advance(channels.size)
-    factors, _ = by_type[type(data)].dropout(channels, p, seed, offset)
-    result = input * make(factors)
-    return input._write(result, "dropout2d_") if inplace else result
+    if p == 1:
+        result = input * 0
+    else:
+        seed, offset = default_generator.advance(math.prod(shape))
+        ones = np.ones(shape, data.dtype)
+        _, mask = by_type[type(data)].dropout(ones, p, seed, offset)
+        # Values at the limit instead of 0, then the affine map that restores mean 0 and variance 1
+        scale = 1.0 / math.sqrt((p * _SELU_LIMIT**2 + 1.0) * (1.0 - p))
+        kept = mask.astype(data.dtype)
+        shift = (1 - kept) * (_SELU_LIMIT * scale) - p * _SELU_LIMIT * scale
+        result = input * make(kept * data.dtype.type(scale)) + make(shift.astype(data.dtype))
+    return input._write(result, operation + "_") if inplace else result
+
+
+def alpha_dropout(
+    input: Tensor, p: float = 0.5, training: bool = False, inplace: bool = False
+) -> Tensor:
+    """Set elements to SELU's limit with probability ``p``, and restore mean and variance; for networks of SELUs.
+
+    Raises:
+        ValueError: ``p`` outside [0, 1].
+
+    G. Klambauer et al., "Self-normalizing neural networks", 2017.
+    """
+    return _alpha(input, p, training, inplace, input._data.shape, "alpha_dropout")
+
+
+def feature_alpha_dropout(
+    input: Tensor, p: float = 0.5, training: bool = False, inplace: bool = False
+) -> Tensor:
+    """``alpha_dropout`` of whole channels of (N, C, ...).
+
+    Raises:
+        ValueError: ``p`` outside [0, 1].
+        RuntimeError: fewer than 2 dims.
+    """
+    data = input._data
+    if training and data.ndim < 2:
+        raise RuntimeError(
+            f"feature_alpha_dropout: expected at least 2 dims (N, C, ...), got {tuple(data.shape)}"
+        )
+    shape = data.shape[:2] + (1,) * (data.ndim - 2)
+    return _alpha(input, p, training, inplace, shape, "feature_alpha_dropout")

@@ -8,19 +8,31 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .promotion import broadcast_error, promote
-from .softmax import check_reduction
+from .softmax import reduction_of
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
 
 
-def _reduce(loss: Tensor, reduction: str) -> Tensor:
+def reduced(loss: Tensor, reduction: str) -> Tensor:
+    """``loss`` averaged, summed or as it is."""
     if reduction == "mean":
         return loss.mean()
     return loss.sum() if reduction == "sum" else loss
 
 
-def _pair(operation: str, x: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+def weighted(loss: Tensor, weight: Tensor | None, reduction: str) -> Tensor:
+    """``loss`` with factors, averaged over them, summed or as it is."""
+    if weight is None:
+        return reduced(loss, reduction)
+    loss = loss * weight
+    if reduction == "mean":
+        return loss.sum() / weight.expand(loss._data.shape).sum()
+    return reduced(loss, reduction)
+
+
+def broadcast_pair(operation: str, x: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """Both with their common dtype; a warning where their shapes differ."""
     if x._data.shape != target._data.shape:
         warnings.warn(
             f"{operation}: using a target size {tuple(target.shape)} that is different to the input size "
@@ -37,9 +49,10 @@ def _pair(operation: str, x: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
 def mse_loss(
     input: Tensor,
     target: Tensor,
-    size_average: None = None,
-    reduce: None = None,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
     reduction: str = "mean",
+    weight: Tensor | None = None,
 ) -> Tensor:
     """(x - target)**2, averaged, summed or as it is.
 
@@ -47,23 +60,24 @@ def mse_loss(
     >>> fastnn.nn.functional.mse_loss(fastnn.zeros(2), fastnn.tensor([1., 3.]))
     tensor(5.)
     """
-    check_reduction(reduction, size_average, reduce)
-    a, b = _pair("mse_loss", input, target)
+    reduction = reduction_of(reduction, size_average, reduce)
+    a, b = broadcast_pair("mse_loss", input, target)
     difference = a - b
-    return _reduce(difference * difference, reduction)
+    return weighted(difference * difference, weight, reduction)
 
 
 def l1_loss(
     input: Tensor,
     target: Tensor,
-    size_average: None = None,
-    reduce: None = None,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
     reduction: str = "mean",
+    weight: Tensor | None = None,
 ) -> Tensor:
     """\\|x - target\\|, averaged, summed or as it is."""
-    check_reduction(reduction, size_average, reduce)
-    a, b = _pair("l1_loss", input, target)
-    return _reduce((a - b).abs(), reduction)
+    reduction = reduction_of(reduction, size_average, reduce)
+    a, b = broadcast_pair("l1_loss", input, target)
+    return weighted((a - b).abs(), weight, reduction)
 
 
 def _same_shape(operation: str, x: Tensor, target: Tensor) -> None:
@@ -77,8 +91,8 @@ def binary_cross_entropy(
     input: Tensor,
     target: Tensor,
     weight: Tensor | None = None,
-    size_average: None = None,
-    reduce: None = None,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
     reduction: str = "mean",
 ) -> Tensor:
     """-(t log x + (1 - t) log(1 - x)) for probabilities ``input``; logarithms are limited to -100.
@@ -87,7 +101,7 @@ def binary_cross_entropy(
         ValueError: shapes that differ.
         RuntimeError: an x outside [0, 1].
     """
-    check_reduction(reduction, size_average, reduce)
+    reduction = reduction_of(reduction, size_average, reduce)
     _same_shape("binary_cross_entropy", input, target)
     data = input._data
     if data.size and not (data.min() >= 0 and data.max() <= 1):
@@ -95,15 +109,15 @@ def binary_cross_entropy(
     loss = -(
         target * input.log().clamp(min=-100) + (1 - target) * (1 - input).log().clamp(min=-100)
     )
-    return _reduce(loss if weight is None else loss * weight, reduction)
+    return reduced(loss if weight is None else loss * weight, reduction)
 
 
 def binary_cross_entropy_with_logits(
     input: Tensor,
     target: Tensor,
     weight: Tensor | None = None,
-    size_average: None = None,
-    reduce: None = None,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
     reduction: str = "mean",
     pos_weight: Tensor | None = None,
 ) -> Tensor:
@@ -112,7 +126,7 @@ def binary_cross_entropy_with_logits(
     Raises:
         ValueError: shapes that differ.
     """
-    check_reduction(reduction, size_average, reduce)
+    reduction = reduction_of(reduction, size_average, reduce)
     _same_shape("binary_cross_entropy_with_logits", input, target)
     # log(1 + exp(-x)) = max(-x, 0) + log(1 + exp(-|x|))
     softplus = (-input).relu() + (-(input.abs())).exp().log1p()
@@ -120,4 +134,4 @@ def binary_cross_entropy_with_logits(
         loss = (1 - target) * input + softplus
     else:
         loss = (1 - target) * input + (1 + (pos_weight - 1) * target) * softplus
-    return _reduce(loss if weight is None else loss * weight, reduction)
+    return reduced(loss if weight is None else loss * weight, reduction)

@@ -166,9 +166,9 @@ def cross_entropy(
     input: Tensor,
     target: Tensor,
     weight: Tensor | None = None,
-    size_average: None = None,
+    size_average: bool | None = None,
     ignore_index: int = -100,
-    reduce: None = None,
+    reduce: bool | None = None,
     reduction: str = "mean",
     label_smoothing: float = 0.0,
 ) -> Tensor:
@@ -179,7 +179,7 @@ def cross_entropy(
         target: class indices (int64) of shape (N, d1, ...), or probabilities of input's shape.
         weight: (C,), a factor for each class.
         ignore_index: targets that count nothing.
-        size_average, reduce: replaced by ``reduction``; only None.
+        size_average, reduce: the old form of ``reduction``.
         reduction: "mean" (over the targets' weights), "sum" or "none".
         label_smoothing: the share, in [0, 1], that is spread over all classes.
 
@@ -191,7 +191,7 @@ def cross_entropy(
     >>> fastnn.nn.functional.cross_entropy(fastnn.zeros(2, 4), fastnn.tensor([0, 3]))
     tensor(1.3863)
     """
-    check_reduction(reduction, size_average, reduce)
+    reduction = reduction_of(reduction, size_average, reduce)
     if not 0.0 <= label_smoothing <= 1.0:
         raise ValueError(
             f"cross_entropy: label_smoothing must be between 0.0 and 1.0, got {label_smoothing}"
@@ -245,30 +245,41 @@ def _soft_cross_entropy(
     return total / max(loss._data.size, 1) if reduction == "mean" else total
 
 
-def check_reduction(reduction: str, size_average: None = None, reduce: None = None) -> None:
-    """Raise ValueError unless ``reduction`` is "mean", "sum" or "none" and the arguments it replaced are None."""
+def reduction_of(
+    reduction: str, size_average: bool | None = None, reduce: bool | None = None
+) -> str:
+    """The reduction: "mean", "sum" or "none"; the arguments that it replaced, ``size_average`` and ``reduce``, win.
+
+    Raises:
+        ValueError: another reduction.
+    """
     if size_average is not None or reduce is not None:
-        raise ValueError(
-            "size_average and reduce are not supported: use reduction='mean', 'sum' or 'none'"
+        averages = size_average is None or size_average
+        reduction = "none" if reduce is False else "mean" if averages else "sum"
+        warnings.warn(
+            f"size_average and reduce args will be deprecated, please use reduction={reduction!r} instead.",
+            UserWarning,
+            stacklevel=3,
         )
     if reduction not in ("mean", "sum", "none"):
         raise ValueError(f"{reduction!r} is not a valid value for reduction: mean, sum or none")
+    return reduction
 
 
 def nll_loss(
     input: Tensor,
     target: Tensor,
     weight: Tensor | None = None,
-    size_average: None = None,
+    size_average: bool | None = None,
     ignore_index: int = -100,
-    reduce: None = None,
+    reduce: bool | None = None,
     reduction: str = "mean",
 ) -> Tensor:
     """Negative log-likelihood: -weight[t] * logp[n, t], for log-probabilities ``input``.
 
     Args, Raises: as ``cross_entropy``.
     """
-    check_reduction(reduction, size_average, reduce)
+    reduction = reduction_of(reduction, size_average, reduce)
     _check_target("nll_loss", input, target, weight)
     rows = _classes_last(input)
     t = target._data.reshape(-1).astype(np.int64)

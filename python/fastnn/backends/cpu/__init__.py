@@ -38,6 +38,11 @@ from fastnn.backends.cpu.conv import (
     conv2d_input_grad as conv2d_input_grad,
     conv2d_weight_grad as conv2d_weight_grad,
 )
+from fastnn.backends.cpu.volume import (
+    conv3d as conv3d,
+    conv3d_input_grad as conv3d_input_grad,
+    conv3d_weight_grad as conv3d_weight_grad,
+)
 from fastnn.backends.cpu.gemm import (
     linear as linear,
     matmul as matmul,

@@ -27,6 +27,12 @@ from fastnn.backends.numpy.elementwise import (
     leaky_relu,
     leaky_relu_backward,
 )
+from fastnn.backends.numpy.activation import (
+    gelu,
+    gelu_backward,
+    silu,
+    silu_backward,
+)
 from fastnn.backends.numpy.special import (
     digamma,
     erf,
@@ -56,6 +62,11 @@ from fastnn.backends.numpy.conv import (
     conv2d_input_grad,
     conv2d_weight_grad,
 )
+from fastnn.backends.numpy.volume import (
+    conv3d,
+    conv3d_input_grad,
+    conv3d_weight_grad,
+)
 from fastnn.backends.numpy.pool import (
     max_pool2d,
     max_pool2d_backward,
@@ -75,6 +86,10 @@ from fastnn.backends.numpy.softmax import (
 from fastnn.backends.numpy.norm import (
     batch_norm,
     batch_norm_backward,
+    layer_norm,
+    layer_norm_backward,
+    rms_norm,
+    rms_norm_backward,
 )
 from fastnn.backends.numpy.random import (
     philox,
@@ -118,6 +133,10 @@ __all__ = [
     "relu_backward",
     "leaky_relu",
     "leaky_relu_backward",
+    "gelu",
+    "gelu_backward",
+    "silu",
+    "silu_backward",
     "sum",
     "mean",
     "erf",
@@ -139,6 +158,9 @@ __all__ = [
     "conv2d",
     "conv2d_input_grad",
     "conv2d_weight_grad",
+    "conv3d",
+    "conv3d_input_grad",
+    "conv3d_weight_grad",
     "max_pool2d",
     "max_pool2d_backward",
     "avg_pool2d",
@@ -153,6 +175,10 @@ __all__ = [
     "cross_entropy_backward",
     "batch_norm",
     "batch_norm_backward",
+    "layer_norm",
+    "layer_norm_backward",
+    "rms_norm",
+    "rms_norm_backward",
     "philox",
     "uniform",
     "dropout",

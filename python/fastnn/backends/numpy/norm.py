@@ -1,4 +1,8 @@
-"""Batch normalisation with the statistics of the batch, and its gradient (Ioffe and Szegedy 2015)."""
+"""Normalisation and its gradients: of channels by a batch's statistics, of rows by their own.
+
+S. Ioffe, C. Szegedy, "Batch normalization", 2015. J. L. Ba, J. R. Kiros, G. E. Hinton, "Layer normalization", 2016.
+B. Zhang, R. Sennrich, "Root mean square layer normalization", 2019.
+"""
 
 from __future__ import annotations
 
@@ -50,3 +54,62 @@ def batch_norm_backward(
     gx -= xhat * (gweight / x.dtype.type(m)).reshape(shape)
     gx *= invstd if weight is None else invstd * weight.reshape(shape)
     return gx, gweight, gbias
+
+
+def _sum_of_rows(x: Array) -> Array:
+    """The sum over the rows, in float64 where it could lose digits: there may be very many."""
+    total: Array = x.sum(0, dtype=np.float64).astype(x.dtype)
+    return total
+
+
+def layer_norm(
+    x: Array, weight: Array | None, bias: Array | None, eps: float
+) -> tuple[Array, Array, Array]:
+    """(y, mean, invstd): y = (x - mean) * invstd * weight + bias; mean and invstd are (M,)."""
+    mean = x.mean(1)  # along the last axis NumPy sums by pairs, which loses no digits
+    y = x - mean[:, None]
+    invstd = 1 / np.sqrt(np.square(y).mean(1) + x.dtype.type(eps))
+    y *= invstd[:, None]
+    if weight is not None:
+        y *= weight
+    if bias is not None:
+        y += bias
+    return y, mean, invstd
+
+
+def layer_norm_backward(
+    g: Array, x: Array, weight: Array | None, mean: Array, invstd: Array
+) -> tuple[Array, Array, Array]:
+    """(gx, gweight, gbias) of ``layer_norm``.
+
+    With xhat = (x - mean) * invstd and h = g * weight, a row's gx = invstd * (h - mean(h) - xhat * mean(h * xhat)).
+    """
+    xhat = (x - mean[:, None]) * invstd[:, None]
+    gweight, gbias = _sum_of_rows(g * xhat), _sum_of_rows(g)
+    h = g if weight is None else g * weight
+    share = (h * xhat).mean(1, keepdims=True)
+    gx = h - h.mean(1, keepdims=True)
+    gx -= xhat * share
+    gx *= invstd[:, None]
+    return gx, gweight, gbias
+
+
+def rms_norm(x: Array, weight: Array | None, eps: float) -> tuple[Array, Array]:
+    """(y, scale): y = x * scale * weight with scale = 1 / sqrt(mean(x**2) + eps), (M,)."""
+    scale = 1 / np.sqrt(np.square(x).mean(1) + x.dtype.type(eps))
+    y = x * scale[:, None]
+    if weight is not None:
+        y *= weight
+    return y, scale
+
+
+def rms_norm_backward(
+    g: Array, x: Array, weight: Array | None, scale: Array
+) -> tuple[Array, Array]:
+    """(gx, gweight) of ``rms_norm``: with xhat = x * scale, a row's gx = scale * (h - xhat * mean(h * xhat))."""
+    xhat = x * scale[:, None]
+    gweight = _sum_of_rows(g * xhat)
+    h = g if weight is None else g * weight
+    gx = h - xhat * (h * xhat).mean(1, keepdims=True)
+    gx *= scale[:, None]
+    return gx, gweight
