@@ -62,6 +62,7 @@ from .ops import (
     indexing as _indexing,
     promotion as _promotion,
     reduction as _reduction,
+    rnn as _rnn,
     select as _select,
     shape as _shape,
     softmax as _softmax,
@@ -76,6 +77,7 @@ from .ops.gemm import *
 from .ops.indexing import *
 from .ops.promotion import *
 from .ops.reduction import *
+from .ops.rnn import *
 from .ops.select import *
 from .ops.shape import *
 from .ops.softmax import *
@@ -188,6 +190,7 @@ __all__ += _gemm.__all__
 __all__ += _indexing.__all__
 __all__ += _promotion.__all__
 __all__ += _reduction.__all__
+__all__ += _rnn.__all__
 __all__ += _select.__all__
 __all__ += _shape.__all__
 __all__ += _softmax.__all__
