@@ -399,11 +399,12 @@ class Backend(Protocol):
         mask: Array | None,
         scale: float,
         causal: bool,
-    ) -> tuple[Array, Array]:
-        """(y, lse): y = softmax(q k' * scale + mask) v; query (..., T, E), key (..., S, E), value (..., S, D).
+    ) -> tuple[Array, Array, Array]:
+        """(y, top, total): y = softmax(q k' * scale + mask) v; query (..., T, E), key (..., S, E), value (..., S, D).
 
         Leading axes are the same. mask broadcasts to (..., T, S): bool (True: seen) or added. causal: query t sees keys
-        0..t. lse (..., T) is the logarithm of each softmax's denominator; a query that sees nothing has -inf, and y 0.
+        0..t. top and total (..., T) are each softmax's largest score and the sum of exp(score - top); a query that sees
+        nothing has -inf and 0, and y 0.
         """
         ...
 
@@ -415,7 +416,8 @@ class Backend(Protocol):
         value: Array,
         mask: Array | None,
         y: Array,
-        lse: Array,
+        top: Array,
+        total: Array,
         scale: float,
         causal: bool,
         mask_grad: bool,

@@ -52,16 +52,16 @@ class ScaledDotProductAttentionBackward0(Node):
     __slots__ = ()
 
     def backward(self, g: Any) -> tuple[Any, ...]:
-        query, key, value, mask, y, lse, scale, causal = self.saved
+        query, key, value, mask, y, top, total, scale, causal = self.saved
         to_mask = self.edges[3] is not None
         raw = None if mask is None else mask._data
         gq, gk, gv, gm = by_type[type(g)].attention_backward(
-            g, query._data, key._data, value._data, raw, y, lse, scale, causal, to_mask
+            g, query._data, key._data, value._data, raw, y, top, total, scale, causal, to_mask
         )
         return gq, gk, gv, unbroadcast(gm, raw.shape) if to_mask else None
 
     def backward_graph(self, g: Tensor) -> tuple[Any, ...]:
-        query, key, value, mask, _, _, scale, causal = self.saved
+        query, key, value, mask, _, _, _, scale, causal = self.saved
         p = _probabilities(query, key, mask, scale, causal)
         gp = matmul(g, _t(value))
         gscores = p * (gp - (p * gp).sum(-1, keepdim=True))
@@ -177,13 +177,13 @@ def scaled_dot_product_attention(
         weights = dropout(_probabilities(query, key, attn_mask, factor, is_causal), dropout_p)
         return matmul(weights, value)
     raw = None if attn_mask is None else attn_mask._data
-    y, lse = by_type[type(query._data)].attention(
+    y, top, total = by_type[type(query._data)].attention(
         query._data, key._data, value._data, raw, factor, is_causal
     )
     inputs = (query, key, value, attn_mask)
     if mode.enabled and any(x is not None and x._requires_grad for x in inputs):
         edges = tuple(None if x is None else edge_of(x) for x in inputs)
-        saved = (*inputs, y, lse, factor, is_causal)
+        saved = (*inputs, y, top, total, factor, is_causal)
         return make(y, ScaledDotProductAttentionBackward0(edges, saved))
     return make(y)
 

@@ -2,7 +2,8 @@
 
 The plain formula, with the (T, S) matrix of scores. A kernel that goes over blocks of keys, with the running maximum
 and sum of the online softmax (M. Milakov, N. Gimelshein, "Online normalizer calculation for softmax", 2018; T. Dao et
-al., "FlashAttention", 2022), needs none: ``lse`` is all that the backward pass then wants of the softmax.
+al., "FlashAttention", 2022), needs none: each row's maximum and sum are all that the backward pass then wants of the
+softmax. They are two numbers rather than their logarithm, whose rounding would grow with the scores.
 """
 
 from __future__ import annotations
@@ -27,10 +28,16 @@ def _scores(query: Array, key: Array, mask: Array | None, scale: float, causal: 
     return scores
 
 
-def _probabilities(scores: Array, lse: Array) -> Array:
-    """exp(scores - lse), 0 in a row where nothing is seen."""
-    finite = np.where(np.isneginf(lse), lse.dtype.type(0), lse)
-    p: Array = np.exp(scores - finite[..., None])
+def _exponentials(scores: Array, top: Array) -> Array:
+    """exp(scores - top); zeros in a row where nothing is seen."""
+    finite = np.where(np.isneginf(top), top.dtype.type(0), top)
+    e: Array = np.exp(scores - finite[..., None])
+    return e
+
+
+def _divided(e: Array, total: Array) -> Array:
+    """e / total; zeros where nothing was seen."""
+    p: Array = e / np.where(total == 0, total.dtype.type(1), total)[..., None]
     return p
 
 
@@ -41,14 +48,13 @@ def attention(
     mask: Array | None,
     scale: float,
     causal: bool,
-) -> tuple[Array, Array]:
-    """(y, lse): y = softmax(q k' * scale + mask) v, lse[..., t] = log sum_s exp(score[t, s])."""
+) -> tuple[Array, Array, Array]:
+    """(y, top, total): y = softmax(scores) v; top = max_s score[t, s], total = sum_s exp(score[t, s] - top)."""
     scores = _scores(query, key, mask, scale, causal)
     top = scores.max(-1, initial=-np.inf)
-    top = np.where(np.isneginf(top), top.dtype.type(0), top)
-    with np.errstate(divide="ignore"):  # a row that sees nothing: lse is -inf, the output 0
-        lse = top + np.log(np.exp(scores - top[..., None]).sum(-1))
-    return _probabilities(scores, lse) @ value, lse
+    e = _exponentials(scores, top)
+    total = e.sum(-1)
+    return _divided(e, total) @ value, top, total
 
 
 def attention_backward(
@@ -58,17 +64,20 @@ def attention_backward(
     value: Array,
     mask: Array | None,
     y: Array,
-    lse: Array,
+    top: Array,
+    total: Array,
     scale: float,
     causal: bool,
     mask_grad: bool,
 ) -> tuple[Array, Array, Array, Array | None]:
     """(gquery, gkey, gvalue, gmask) of ``attention``; gmask, (..., T, S), only where ``mask_grad``.
 
-    The softmax's gradient is p * (gp - sum_s p gp), and that sum is g . y for each query.
+    The softmax's gradient is p * (gp - sum_s p gp). That sum is g . y for each query, which a kernel over blocks
+    takes; the sum itself loses less where one weight is nearly 1.
     """
-    p = _probabilities(_scores(query, key, mask, scale, causal), lse)
-    gscores = p * (g @ value.swapaxes(-1, -2) - (g * y).sum(-1, keepdims=True))
+    p = _divided(_exponentials(_scores(query, key, mask, scale, causal), top), total)
+    gp = g @ value.swapaxes(-1, -2)
+    gscores = p * (gp - (p * gp).sum(-1, keepdims=True))
     factor = query.dtype.type(scale)
     return (
         (gscores @ key) * factor,
