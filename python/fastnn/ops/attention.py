@@ -54,7 +54,7 @@ class ScaledDotProductAttentionBackward0(Node):
     def backward(self, g: Any) -> tuple[Any, ...]:
         query, key, value, mask, y, top, total, scale, causal = self.saved
         to_mask = self.edges[3] is not None
-        raw = None if mask is None else mask._data
+        raw: Any = None if mask is None else mask._data
         gq, gk, gv, gm = by_type[type(g)].attention_backward(
             g, query._data, key._data, value._data, raw, y, top, total, scale, causal, to_mask
         )
