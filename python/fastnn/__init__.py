@@ -68,6 +68,7 @@ from .ops import (
     reduction as _reduction,
     scan as _scan,
     scatter as _scatter,
+    rnn as _rnn,
     select as _select,
     shape as _shape,
     softmax as _softmax,
@@ -89,6 +90,7 @@ from .ops.promotion import *
 from .ops.reduction import *
 from .ops.scan import *
 from .ops.scatter import *
+from .ops.rnn import *
 from .ops.select import *
 from .ops.shape import *
 from .ops.softmax import *
@@ -217,6 +219,7 @@ __all__ += _promotion.__all__
 __all__ += _reduction.__all__
 __all__ += _scan.__all__
 __all__ += _scatter.__all__
+__all__ += _rnn.__all__
 __all__ += _select.__all__
 __all__ += _shape.__all__
 __all__ += _softmax.__all__

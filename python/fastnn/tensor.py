@@ -40,6 +40,11 @@ class RemovableHandle:
         self._key = RemovableHandle._count
         hooks[self._key] = hook
 
+    @property
+    def id(self) -> int:
+        """The hook's key."""
+        return self._key
+
     def remove(self) -> None:
         """Take the hook away; a second call does nothing."""
         self._hooks.pop(self._key, None)

@@ -10,3 +10,8 @@ FORWARD: dict[str, str] = {
 DOUBLE_BACKWARD: dict[str, str] = {
     "cov": "with correction=2 a sample divides by 0.06, a difference of float32 weights that PyTorch sums in another order",
 }
+
+# The other way about: PyTorch has no second gradient. tests/ops checks fastnn's against finite differences
+DOUBLE_BACKWARD_OF_PYTORCH: dict[str, str] = {
+    "nn.functional.scaled_dot_product_attention": "its CPU kernel is differentiable once",
+}

@@ -78,6 +78,10 @@ ADAPTERS: dict[str, Callable[..., Any]] = {
     "where": lambda x, condition, other: fastnn.where(condition, x, other),
     "einsum": lambda tensors, equation: fastnn.einsum(equation, *tensors),
     "polygamma": lambda x, n: fastnn.polygamma(n, x),
+    "nn.functional.embedding": lambda weight, index, **kwargs: F.embedding(index, weight, **kwargs),
+    "nn.functional.embedding_bag": lambda weight, index, *args, **kwargs: F.embedding_bag(
+        index, weight, *args, **kwargs
+    ),
     "nn.functional.upsample_bilinear": lambda x, size=None, scale_factor=None: F.interpolate(
         x, size=size, scale_factor=scale_factor, mode="bilinear", align_corners=True
     ),
@@ -94,6 +98,15 @@ RANDOM = {
     "nn.functional.fractional_max_pool3d", "nn.functional.rrelu", "normal", "rand_like", "randint", "randint_like",
     "randn", "randn_like", "resize_", "resize_as_", "uniform",
 }  # fmt: skip
+
+
+def is_random(name: str, sample: Any) -> bool:
+    """Whether this sample's result is random: PyTorch draws other numbers than fastnn."""
+    if name == "nn.functional.scaled_dot_product_attention":
+        return sample.kwargs.get("dropout_p", 0.0) > 0
+    if name == "nn.functional.multi_head_attention_forward":
+        return sample.args[9] > 0 and sample.kwargs.get("training", True)
+    return name in RANDOM
 
 
 def resolve(name: str, variant: str = "") -> Callable[..., Any] | None:

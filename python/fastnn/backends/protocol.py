@@ -294,6 +294,149 @@ class Backend(Protocol):
         self, g: Array, x: Array, weight: Array | None, scale: Array
     ) -> tuple[Array, Array]:
         """(gx, gweight) of ``rms_norm``."""
+    # -- rnn (rnn.py) ----------------------------------------------------------------------------------
+    # One layer, one direction, over a packed sequence of L rows: step t has batch_sizes[t] rows (int64 (T,), never
+    # growing), of the samples 0 .. batch_sizes[t] - 1; L is their sum. `gates` is x @ weight_ih.T plus its biases.
+    # `reverse` goes from the last step to the first. States are (N, H), N = batch_sizes[0].
+    def rnn(
+        self,
+        gates: Array,
+        weight_hh: Array,
+        h0: Array,
+        batch_sizes: Array,
+        reverse: bool,
+        nonlinearity: str,
+    ) -> tuple[Array, Array]:
+        """(y, hn): gates (L, H), weight_hh (H, H); h = f(gates + h @ weight_hh.T), f "tanh" or "relu"."""
+        ...
+
+    def rnn_backward(
+        self,
+        gy: Array,
+        ghn: Array,
+        y: Array,
+        weight_hh: Array,
+        h0: Array,
+        batch_sizes: Array,
+        reverse: bool,
+        nonlinearity: str,
+    ) -> tuple[Array, Array, Array]:
+        """(ggates, gweight_hh, gh0) of ``rnn``."""
+        ...
+
+    def lstm(
+        self,
+        gates: Array,
+        weight_hh: Array,
+        weight_hr: Array | None,
+        h0: Array,
+        c0: Array,
+        batch_sizes: Array,
+        reverse: bool,
+    ) -> tuple[Array, Array, Array, Array, Array]:
+        """(y, hn, cn, activations, cells): gates (L, 4H) in the order i, f, g, o; weight_hh (4H, R).
+
+        c = f * c + i * g; h = o * tanh(c), or (o * tanh(c)) @ weight_hr.T for weight_hr (R, H). y (L, R) holds every
+        h, cells (L, H) every c, activations (L, 4H) every sigmoid(i), sigmoid(f), tanh(g), sigmoid(o).
+        """
+        ...
+
+    def lstm_backward(
+        self,
+        gy: Array,
+        ghn: Array,
+        gcn: Array,
+        y: Array,
+        activations: Array,
+        cells: Array,
+        weight_hh: Array,
+        weight_hr: Array | None,
+        h0: Array,
+        c0: Array,
+        batch_sizes: Array,
+        reverse: bool,
+    ) -> tuple[Array, Array, Array | None, Array, Array]:
+        """(ggates, gweight_hh, gweight_hr, gh0, gc0) of ``lstm``."""
+        ...
+
+    def gru(
+        self,
+        gates: Array,
+        weight_hh: Array,
+        bias_hh: Array | None,
+        h0: Array,
+        batch_sizes: Array,
+        reverse: bool,
+    ) -> tuple[Array, Array, Array, Array]:
+        """(y, hn, activations, hidden): gates (L, 3H) in the order r, z, n, without bias_hh; weight_hh (3H, H).
+
+        h = (1 - z) * n + z * h, with n = tanh(x_n + r * hidden). hidden (L, H) is h @ weight_n.T + bias_n,
+        activations (L, 3H) sigmoid(r), sigmoid(z) and n.
+        """
+        ...
+
+    def gru_backward(
+        self,
+        gy: Array,
+        ghn: Array,
+        y: Array,
+        activations: Array,
+        hidden: Array,
+        weight_hh: Array,
+        h0: Array,
+        batch_sizes: Array,
+        reverse: bool,
+    ) -> tuple[Array, Array, Array, Array]:
+        """(ggates, gweight_hh, gbias_hh, gh0) of ``gru``."""
+        ...
+
+    # -- attention (attention.py) ----------------------------------------------------------------------
+    def attention(
+        self,
+        query: Array,
+        key: Array,
+        value: Array,
+        mask: Array | None,
+        scale: float,
+        causal: bool,
+    ) -> tuple[Array, Array, Array]:
+        """(y, top, total): y = softmax(q k' * scale + mask) v; query (..., T, E), key (..., S, E), value (..., S, D).
+
+        Leading axes are the same. mask broadcasts to (..., T, S): bool (True: seen) or added. causal: query t sees keys
+        0..t. top and total (..., T) are each softmax's largest score and the sum of exp(score - top); a query that sees
+        nothing has -inf and 0, and y 0.
+        """
+        ...
+
+    def attention_backward(
+        self,
+        g: Array,
+        query: Array,
+        key: Array,
+        value: Array,
+        mask: Array | None,
+        y: Array,
+        top: Array,
+        total: Array,
+        scale: float,
+        causal: bool,
+        mask_grad: bool,
+    ) -> tuple[Array, Array, Array, Array | None]:
+        """(gquery, gkey, gvalue, gmask) of ``attention``; gmask, (..., T, S), only where ``mask_grad``."""
+        ...
+
+    # -- embedding (embedding.py) ----------------------------------------------------------------------
+    def embedding(self, weight: Array, indices: Array) -> Array:
+        """weight[indices]: (..., D) for indices (...), int64. Raises IndexError for an index outside 0..rows-1."""
+        ...
+
+    def embedding_backward(
+        self, g: Array, indices: Array, rows: int, padding_idx: int, scale_grad_by_freq: bool
+    ) -> Array:
+        """The gradient (rows, D) of the table: row r sums g (n, D) over indices (n,) == r.
+
+        Row ``padding_idx`` (-1: none) stays 0; ``scale_grad_by_freq`` divides by how often a row occurs.
+        """
         ...
 
     # -- random (random.py) ----------------------------------------------------------------------------

@@ -85,12 +85,7 @@ class _Row(Module):
 
 def _fuses(layer: Module, relu: ReLU) -> bool:
     """Whether ``layer`` can apply the ReLU that follows it, and nobody could tell."""
-    return (
-        type(layer) in (Linear, Conv2d)
-        and layer._forward_hooks is None
-        and relu._forward_hooks is None
-        and relu._forward_pre_hooks is None
-    )
+    return type(layer) in (Linear, Conv2d) and not layer._is_hooked() and not relu._is_hooked()
 
 
 class Sequential(_Row):

@@ -72,7 +72,10 @@ class Linear(Module):
     def forward(self, input: Tensor, activation: str | None = None) -> Tensor:
         """(..., in_features) to (..., out_features); ``activation`` is None or "relu"."""
         members = self._parameters
-        return linear(input, members["weight"], members["bias"], activation)  # type: ignore[arg-type]
+        try:
+            return linear(input, members["weight"], members["bias"], activation)  # type: ignore[arg-type]
+        except KeyError:  # computed from other parameters: pruned, normalized or parametrized
+            return linear(input, self.weight, self.bias, activation)
 
     def extra_repr(self) -> str:
         """The arguments that ``repr`` shows."""

@@ -2,19 +2,45 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict, namedtuple
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 from .. import _dtype
-from ..tensor import RemovableHandle, Tensor
-from .parameter import Parameter
+from .._device import check_device
+from ..ops.creation import empty_like
+from ..tensor import Tensor
+from .hooks import (
+    HookMethods,
+    call_with_hooks,
+    everywhere,
+    register_module_backward_hook,
+    register_module_buffer_registration_hook,
+    register_module_forward_hook,
+    register_module_forward_pre_hook,
+    register_module_full_backward_hook,
+    register_module_full_backward_pre_hook,
+    register_module_module_registration_hook,
+    register_module_parameter_registration_hook,
+    registered,
+)
+from .parameter import Buffer, Parameter
+from .state import StateMethods
 
+__all__ = [
+    "Module",
+    "register_module_backward_hook",
+    "register_module_buffer_registration_hook",
+    "register_module_forward_hook",
+    "register_module_forward_pre_hook",
+    "register_module_full_backward_hook",
+    "register_module_full_backward_pre_hook",
+    "register_module_module_registration_hook",
+    "register_module_parameter_registration_hook",
+]
 M = TypeVar("M", bound="Module")
-IncompatibleKeys = namedtuple("IncompatibleKeys", ["missing_keys", "unexpected_keys"])
 
 
-class Module:
+class Module(HookMethods, StateMethods):
     """A part of a model: parameters, buffers, submodules, and a ``forward``.
 
     >>> import fastnn
@@ -39,10 +65,10 @@ class Module:
         put(self, "training", True)
         put(self, "_parameters", {})
         put(self, "_buffers", {})
-        put(self, "_transient_buffers", set())
+        put(self, "_non_persistent_buffers_set", set())
         put(self, "_modules", {})
-        put(self, "_forward_pre_hooks", None)
-        put(self, "_forward_hooks", None)
+        self._init_hooks()
+        self._init_state()
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Compute the output; every module defines its own."""
@@ -52,27 +78,18 @@ class Module:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         try:
-            if self._forward_pre_hooks is None and self._forward_hooks is None:
-                return self.forward(*args, **kwargs)
-            return self._call_with_hooks(args, kwargs)
+            if (
+                self._forward_hooks
+                or self._forward_pre_hooks
+                or self._backward_hooks
+                or self._backward_pre_hooks
+                or everywhere.calls()
+            ):
+                return call_with_hooks(self, args, kwargs)
+            return self.forward(*args, **kwargs)
         except (RuntimeError, ValueError, TypeError, IndexError) as error:
             self._locate(error)
             raise
-
-    _forward_pre_hooks: dict[int, Any] | None
-    _forward_hooks: dict[int, Any] | None
-
-    def _call_with_hooks(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        for hook in list((self._forward_pre_hooks or {}).values()):
-            changed = hook(self, args)
-            if changed is not None:
-                args = changed if isinstance(changed, tuple) else (changed,)
-        result = self.forward(*args, **kwargs)
-        for hook in list((self._forward_hooks or {}).values()):
-            changed = hook(self, args, result)
-            if changed is not None:
-                result = changed
-        return result
 
     def _locate(self, error: Exception) -> None:
         """Put the path of the failing submodule, as seen from here, before the error's message."""
@@ -104,11 +121,13 @@ class Module:
             object.__setattr__(self, name, value)
             return
         if isinstance(value, Parameter):
-            self._forget(name)
-            self._parameters[name] = value
+            self._hold("_parameters", name, registered(everywhere.parameter, self, name, value))
         elif isinstance(value, Module):
-            self._forget(name)
-            self._modules[name] = value
+            self._hold("_modules", name, registered(everywhere.module, self, name, value))
+        elif isinstance(value, Buffer):
+            if name in self._parameters or name in self._modules:
+                self._forget(name)
+            self._set_buffer(name, value, value.persistent)
         elif name in self._parameters:
             if value is not None:
                 raise TypeError(
@@ -126,14 +145,21 @@ class Module:
                 raise TypeError(
                     f"cannot assign '{type(value).__name__}' as buffer '{name}' (Tensor or None expected)"
                 )
-            self._buffers[name] = value
+            self._buffers[name] = registered(everywhere.buffer, self, name, value)
         else:
             object.__setattr__(self, name, value)
+
+    def _hold(self, kind: str, name: str, value: Any) -> None:
+        """Keep a member of ``kind``, in the place of one of its name, and of that kind alone."""
+        if name not in self.__dict__[kind]:
+            self._forget(name)
+        self.__dict__[kind][name] = value
 
     def _forget(self, name: str) -> None:
         self.__dict__.pop(name, None)
         for members in (self._parameters, self._buffers, self._modules):
             members.pop(name, None)
+        self._non_persistent_buffers_set.discard(name)
 
     def __getattr__(self, name: str) -> Any:
         members = self.__dict__
@@ -147,6 +173,7 @@ class Module:
         for members in (self._parameters, self._buffers, self._modules):
             if name in members:
                 del members[name]
+                self._non_persistent_buffers_set.discard(name)
                 return
         object.__delattr__(self, name)
 
@@ -162,35 +189,64 @@ class Module:
         if name == "":
             raise KeyError(f'{kind} name can\'t be empty string ""')
 
+    def _check_free(self, kind: str, name: str) -> None:
+        """KeyError where ``name`` is an attribute of another kind than ``kind``."""
+        if name not in self.__dict__[kind] and hasattr(self, name):
+            raise KeyError(f"attribute '{name}' already exists")
+
     def register_parameter(self, name: str, param: Parameter | None) -> None:
-        """Add a parameter (None: a place for one)."""
+        """Add a parameter (None: a place for one).
+
+        Raises:
+            KeyError: no name, or one that is taken.
+            TypeError: ``param`` is no parameter.
+        """
         self._check_name("parameter", name)
+        self._check_free("_parameters", name)
         if param is not None and not isinstance(param, Parameter):
             raise TypeError(
                 f"cannot assign '{type(param).__name__}' object to parameter '{name}' (nn.Parameter or None required)"
             )
-        self._forget(name)
+        if param is not None:
+            param = registered(everywhere.parameter, self, name, param)
         self._parameters[name] = param
 
     def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
-        """Add a tensor that is part of the state but not trained; not persistent: kept out of ``state_dict``."""
+        """Add a tensor that is part of the state but not trained; not persistent: kept out of ``state_dict``.
+
+        Raises:
+            KeyError: no name, or one that is taken.
+            TypeError: ``tensor`` is no tensor.
+        """
         self._check_name("buffer", name)
+        self._check_free("_buffers", name)
         if tensor is not None and not isinstance(tensor, Tensor):
             raise TypeError(
                 f"cannot assign '{type(tensor).__name__}' object to buffer '{name}' (Tensor or None required)"
             )
-        self._forget(name)
-        self._buffers[name] = tensor
-        (self._transient_buffers.discard if persistent else self._transient_buffers.add)(name)
+        self._set_buffer(name, tensor, persistent)
 
-    _transient_buffers: set[str]
+    def _set_buffer(self, name: str, tensor: Tensor | None, persistent: bool) -> None:
+        self.__dict__.pop(name, None)
+        if tensor is not None:
+            tensor = registered(everywhere.buffer, self, name, tensor)
+        self._buffers[name] = tensor
+        kept_out = self._non_persistent_buffers_set
+        (kept_out.discard if persistent else kept_out.add)(name)
 
     def add_module(self, name: str, module: Module | None) -> None:
-        """Add a submodule."""
+        """Add a submodule.
+
+        Raises:
+            KeyError: no name, or one that is taken.
+            TypeError: ``module`` is no module.
+        """
         self._check_name("module", name)
+        self._check_free("_modules", name)
         if module is not None and not isinstance(module, Module):
             raise TypeError(f"{type(module).__name__} is not a Module subclass")
-        self._forget(name)
+        if module is not None:
+            module = registered(everywhere.module, self, name, module)
         self._modules[name] = module
 
     register_module = add_module
@@ -294,6 +350,37 @@ class Module:
             raise AttributeError(f"{type(self).__name__} has no parameter {target!r}")
         return found
 
+    def get_buffer(self, target: str) -> Tensor:
+        """The buffer of dotted name ``target``.
+
+        Raises:
+            AttributeError: there is none.
+        """
+        path, _, name = target.rpartition(".")
+        found = self.get_submodule(path)._buffers.get(name)
+        if found is None:
+            raise AttributeError(f"{type(self).__name__} has no buffer {target!r}")
+        return found
+
+    def set_submodule(self, target: str, module: Module, strict: bool = False) -> None:
+        """Put ``module`` in the place of dotted name ``target``; ``strict``: there must be one already.
+
+        Raises:
+            ValueError: an empty name, or ``module`` is no module.
+            AttributeError: no such place.
+        """
+        path, _, name = target.rpartition(".")
+        if not name:
+            raise ValueError("Cannot set the submodule without a target name!")
+        if not isinstance(module, Module):
+            raise ValueError(f"{type(module).__name__} is not an nn.Module")
+        parent = self.get_submodule(path)
+        if strict and name not in parent._modules:
+            raise AttributeError(f"{type(parent).__name__} has no attribute `{name}`")
+        if name not in parent._modules and hasattr(parent, name):
+            raise AttributeError(f"`{name}` of {type(parent).__name__} is not an nn.Module")
+        setattr(parent, name, module)
+
     def apply(self: M, fn: Callable[[Module], Any]) -> M:
         """Call ``fn`` on every submodule, then on this one; returns this module."""
         for module in self.children():
@@ -331,21 +418,33 @@ class Module:
                 else:
                     p.grad = p.grad.detach() * 0
 
-    def _convert(self: M, function: Callable[[Tensor], Tensor]) -> M:
-        for module in self.modules():
-            for p in module._parameters.values():
-                if p is not None:
-                    p._data = function(p.detach())._data
-                    if p.grad is not None:
-                        p.grad = function(p.grad)
-            for name, b in module._buffers.items():
-                if b is not None:
-                    module._buffers[name] = function(b)
+    def _apply(self: M, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> M:
+        """Replace the memory of every parameter, gradient and buffer, here and (``recurse``) below, by ``fn`` of it."""
+        if recurse:
+            for module in self.children():
+                module._apply(fn)
+        for p in self._parameters.values():
+            if p is not None:
+                grad = p.grad
+                p.grad = None
+                p._data = fn(p.detach())._data
+                if grad is not None:
+                    p.grad = fn(grad)
+        for name, b in self._buffers.items():
+            if b is not None:
+                self._buffers[name] = fn(b)
         return self
 
     def to(self: M, *args: Any, **kwargs: Any) -> M:
-        """Convert parameters and buffers in place: dtype (floating ones only), device, memory format (4-d ones)."""
+        """Convert parameters and buffers in place: dtype (floating ones only), device, memory format (4-d ones).
+
+        Raises:
+            TypeError: a dtype that is not floating.
+        """
         memory_format = kwargs.pop("memory_format", None)
+        for d in (*args, kwargs.get("dtype")):
+            if isinstance(d, _dtype.dtype) and not d.is_floating_point:
+                raise TypeError(f"nn.Module.to only accepts floating point dtypes, got {d}")
 
         def one(t: Tensor) -> Tensor:
             if t.is_floating_point():
@@ -355,108 +454,52 @@ class Module:
                 t = t.to(*places, **{k: v for k, v in kwargs.items() if k != "dtype"})
             return t.contiguous(memory_format) if memory_format is not None and t.ndim == 4 else t
 
-        return self._convert(one)
+        return self._apply(one)
+
+    def type(self: M, dst_type: Any) -> M:
+        """Convert all parameters and buffers, whatever they are, to one dtype."""
+        return self._apply(lambda t: t.to(dst_type))
 
     def float(self: M) -> M:
-        """Convert to float32."""
+        """Convert floating parameters and buffers to float32."""
         return self.to(_dtype.float32)
 
     def double(self: M) -> M:
-        """Convert to float64."""
+        """Convert floating parameters and buffers to float64."""
         return self.to(_dtype.float64)
+
+    def half(self: M) -> M:
+        """Convert floating parameters and buffers to float16."""
+        return self.to(_dtype.float16)
+
+    def bfloat16(self: M) -> M:
+        """Convert floating parameters and buffers to bfloat16."""
+        return self.to(_dtype.bfloat16)
 
     def cpu(self: M) -> M:
         """On the CPU: this module."""
         return self
 
-    # -- hooks -----------------------------------------------------------------------------------------
-
-    def register_forward_pre_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
-        """Call ``hook(module, args)`` before ``forward``; what it returns replaces the arguments."""
-        if self._forward_pre_hooks is None:
-            self._forward_pre_hooks = OrderedDict()
-        return RemovableHandle(self._forward_pre_hooks, hook)
-
-    def register_forward_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
-        """Call ``hook(module, args, output)`` after ``forward``; what it returns replaces the output."""
-        if self._forward_hooks is None:
-            self._forward_hooks = OrderedDict()
-        return RemovableHandle(self._forward_hooks, hook)
-
-    # -- state -----------------------------------------------------------------------------------------
-
-    def state_dict(
-        self, destination: Any = None, prefix: str = "", keep_vars: bool = False
-    ) -> OrderedDict[str, Any]:
-        """All parameters and persistent buffers by dotted name, sharing memory."""
-        out: OrderedDict[str, Any] = OrderedDict() if destination is None else destination
-        for name, p in self._parameters.items():
-            if p is not None:
-                out[prefix + name] = p if keep_vars else p.detach()
-        for name, b in self._buffers.items():
-            if b is not None and name not in self._transient_buffers:
-                out[prefix + name] = b if keep_vars else b.detach()
-        for name, module in self._modules.items():
-            if module is not None:
-                module.state_dict(out, f"{prefix}{name}.", keep_vars)
-        return out
-
-    def load_state_dict(
-        self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
-    ) -> Any:
-        """Copy a state into parameters and buffers.
-
-        Args:
-            state_dict: tensors by dotted name.
-            strict: the names must be exactly this module's.
-            assign: take the tensors themselves instead of copying.
-
-        Returns:
-            The missing and the unexpected keys.
+    def cuda(self: M, device: Any = None) -> M:
+        """Move to a GPU.
 
         Raises:
-            RuntimeError: keys (if strict) or shapes that do not fit; nothing is then changed.
+            RuntimeError: there is none that this build can use.
         """
-        if not isinstance(state_dict, Mapping):
-            raise TypeError(
-                f"Expected state_dict to be dict-like, got {type(state_dict).__name__}."
-            )
-        own = self.state_dict(keep_vars=True)
-        missing = [k for k in own if k not in state_dict]
-        unexpected = [k for k in state_dict if k not in own]
-        errors = []
-        if strict and unexpected:
-            errors.append(
-                "Unexpected key(s) in state_dict: " + ", ".join(f'"{k}"' for k in unexpected)
-            )
-        if strict and missing:
-            errors.append("Missing key(s) in state_dict: " + ", ".join(f'"{k}"' for k in missing))
-        for key, target in own.items():
-            if key not in state_dict:
-                continue
-            value = state_dict[key]
-            if not isinstance(value, Tensor):
-                errors.append(f'"{key}": expected a Tensor, got {type(value).__name__}')
-            elif value.shape != target.shape:
-                errors.append(
-                    f"size mismatch for {key}: copying a param with shape {tuple(value.shape)} from checkpoint, the "
-                    f"shape in current model is {tuple(target.shape)}"
-                )
-        if errors:
-            lines = "\n\t".join(errors)
-            raise RuntimeError(
-                f"Error(s) in loading state_dict for {type(self).__name__}:\n\t{lines}"
-            )
-        from ..autograd.grad_mode import no_grad
+        check_device("cuda" if device is None else device, "Module.cuda")
+        return self
 
-        with no_grad():
-            for key, target in own.items():
-                if key in state_dict:
-                    if assign:
-                        target._data = state_dict[key]._data
-                    else:
-                        target.copy_(state_dict[key].detach().to(target.dtype))
-        return IncompatibleKeys(missing, unexpected)
+    def to_empty(self: M, *, device: Any, recurse: bool = True) -> M:
+        """Give parameters and buffers new memory, not initialized."""
+        check_device(device, "Module.to_empty")
+        return self._apply(lambda t: empty_like(t), recurse=recurse)
+
+    def share_memory(self: M) -> M:
+        """This module; memory that processes share is a matter of its tensors."""
+        return self
+
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        """Nothing to do: modules run their kernels as they are; the arguments of a compiler mean speed alone."""
 
     # -- text ------------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""Parameters: tensors that a module trains."""
+"""Parameters, which a module trains, and buffers, which belong to its state without being trained."""
 
 from __future__ import annotations
 
@@ -31,3 +31,26 @@ class Parameter(Tensor):
 
     def __repr__(self) -> str:
         return "Parameter containing:\n" + super().__repr__()
+
+
+class Buffer(Tensor):
+    """A tensor that becomes a module's buffer when it is assigned to it; shares memory with ``data``.
+
+    Args:
+        data: the values.
+        persistent: part of ``state_dict``.
+
+    >>> import fastnn
+    >>> m = fastnn.nn.Module()
+    >>> m.scale = fastnn.nn.Buffer(fastnn.ones(2))
+    >>> list(m.state_dict())
+    ['scale']
+    """
+
+    def __init__(self, data: Any = None, *, persistent: bool = True) -> None:
+        if data is None:
+            data = Tensor()
+        self._data = data._data if isinstance(data, Tensor) else np.asarray(data)
+        self._node = self._grad = self._extra = None
+        self._requires_grad = False
+        self.persistent = persistent

@@ -91,6 +91,22 @@ from fastnn.backends.numpy.norm import (
     rms_norm,
     rms_norm_backward,
 )
+from fastnn.backends.numpy.rnn import (
+    rnn,
+    rnn_backward,
+    lstm,
+    lstm_backward,
+    gru,
+    gru_backward,
+)
+from fastnn.backends.numpy.attention import (
+    attention,
+    attention_backward,
+)
+from fastnn.backends.numpy.embedding import (
+    embedding,
+    embedding_backward,
+)
 from fastnn.backends.numpy.random import (
     philox,
     uniform,
@@ -179,6 +195,16 @@ __all__ = [
     "layer_norm_backward",
     "rms_norm",
     "rms_norm_backward",
+    "rnn",
+    "rnn_backward",
+    "lstm",
+    "lstm_backward",
+    "gru",
+    "gru_backward",
+    "attention",
+    "attention_backward",
+    "embedding",
+    "embedding_backward",
     "philox",
     "uniform",
     "dropout",
