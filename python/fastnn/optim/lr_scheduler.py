@@ -427,10 +427,8 @@ class CosineAnnealingLR(LRScheduler):
     def get_lr(self) -> list[Any]:
         """lr's distance from eta_min times the quotient of this epoch's height and the last one's."""
         now = self._present()
-        if self.last_epoch == 0:
+        if self.last_epoch == 0 or self._is_initial:
             return now
-        if self._is_initial:
-            return self._get_closed_form_lr()
         low, bases = self.eta_min, self.base_lrs
         if (self.last_epoch - 1 - self.T_max) % (2 * self.T_max) == 0:  # from the bottom
             up = (1 - math.cos(math.pi / self.T_max)) / 2

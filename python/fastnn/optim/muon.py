@@ -37,7 +37,7 @@ class Muon(Optimizer):
     >>> optimizer = fastnn.optim.Muon([w], lr=0.1)
     >>> (w * w).sum().backward()
     >>> optimizer.step()
-    >>> bool((w.diagonal() < fastnn.tensor([2., 1.])).all())
+    >>> w[0, 0].item() < 2 and w[1, 1].item() < 1
     True
     """
 

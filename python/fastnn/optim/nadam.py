@@ -37,7 +37,7 @@ class NAdam(StepCounted):
     >>> (w * w).sum().backward()
     >>> optimizer.step()
     >>> w
-    tensor([0.9000, 1.9000], requires_grad=True)
+    tensor([0.9472, 1.9472], requires_grad=True)
     """
 
     def __init__(
