@@ -335,7 +335,7 @@ def test_going_on_and_jumping(name: str) -> None:
         scheduler = make(L, optimizer)
         optimizer.step()
         rates = []
-        with pytest.warns(UserWarning, match="epoch parameter"):
+        with pytest.warns(UserWarning, match="epoch parameter"):  # noqa: PT031
             for epoch in (5, 2, 11):
                 scheduler.step(epoch)
                 rates.append(scheduler.get_last_lr())
