@@ -497,3 +497,181 @@ class Backend(Protocol):
     ) -> None:
         """torch.optim.Adam's step (AdamW's where ``decoupled``); ``step`` counts from 1."""
         ...
+
+    def adagrad_step(
+        self,
+        params: Sequence[Array],
+        grads: Sequence[Array],
+        sums: Sequence[Array],
+        *,
+        step: int,
+        lr: float,
+        lr_decay: float,
+        eps: float,
+        weight_decay: float,
+        maximize: bool,
+    ) -> None:
+        """torch.optim.Adagrad's step; ``step`` counts from 1."""
+        ...
+
+    def adadelta_step(
+        self,
+        params: Sequence[Array],
+        grads: Sequence[Array],
+        square_avgs: Sequence[Array],
+        acc_deltas: Sequence[Array],
+        *,
+        lr: float,
+        rho: float,
+        eps: float,
+        weight_decay: float,
+        maximize: bool,
+    ) -> None:
+        """torch.optim.Adadelta's step."""
+        ...
+
+    def adamax_step(
+        self,
+        params: Sequence[Array],
+        grads: Sequence[Array],
+        exp_avgs: Sequence[Array],
+        exp_infs: Sequence[Array],
+        *,
+        step: int,
+        lr: float,
+        beta1: float,
+        beta2: float,
+        eps: float,
+        weight_decay: float,
+        maximize: bool,
+    ) -> None:
+        """torch.optim.Adamax's step; ``step`` counts from 1."""
+        ...
+
+    def nadam_step(
+        self,
+        params: Sequence[Array],
+        grads: Sequence[Array],
+        exp_avgs: Sequence[Array],
+        exp_avg_sqs: Sequence[Array],
+        *,
+        mu_products: Sequence[float],
+        mu: float,
+        mu_next: float,
+        step: int,
+        lr: float,
+        beta1: float,
+        beta2: float,
+        eps: float,
+        weight_decay: float,
+        decoupled: bool,
+        maximize: bool,
+    ) -> None:
+        """torch.optim.NAdam's step; ``mu_products`` include this step's ``mu``."""
+        ...
+
+    def radam_step(
+        self,
+        params: Sequence[Array],
+        grads: Sequence[Array],
+        exp_avgs: Sequence[Array],
+        exp_avg_sqs: Sequence[Array],
+        *,
+        step: int,
+        lr: float,
+        beta1: float,
+        beta2: float,
+        eps: float,
+        weight_decay: float,
+        decoupled: bool,
+        maximize: bool,
+    ) -> None:
+        """torch.optim.RAdam's step; ``step`` counts from 1."""
+        ...
+
+    def rmsprop_step(
+        self,
+        params: Sequence[Array],
+        grads: Sequence[Array],
+        square_avgs: Sequence[Array],
+        grad_avgs: Sequence[Array] | None,
+        momentum_buffers: Sequence[Array] | None,
+        *,
+        lr: float,
+        alpha: float,
+        eps: float,
+        weight_decay: float,
+        momentum: float,
+        maximize: bool,
+    ) -> None:
+        """torch.optim.RMSprop's step; centered where there are ``grad_avgs``."""
+        ...
+
+    def rprop_step(
+        self,
+        params: Sequence[Array],
+        grads: Sequence[Array],
+        prevs: Sequence[Array],
+        step_sizes: Sequence[Array],
+        *,
+        eta_minus: float,
+        eta_plus: float,
+        step_size_min: float,
+        step_size_max: float,
+        maximize: bool,
+    ) -> None:
+        """torch.optim.Rprop's step."""
+        ...
+
+    def asgd_step(
+        self,
+        params: Sequence[Array],
+        grads: Sequence[Array],
+        axs: Sequence[Array],
+        *,
+        etas: Sequence[float],
+        mus: Sequence[float],
+        lambd: float,
+        weight_decay: float,
+        maximize: bool,
+    ) -> None:
+        """torch.optim.ASGD's step with the rates ``etas`` and weights of the mean ``mus``."""
+        ...
+
+    def adafactor_step(
+        self,
+        params: Sequence[Array],
+        grads: Sequence[Array],
+        row_vars: Sequence[Array | None],
+        col_vars: Sequence[Array | None],
+        variances: Sequence[Array | None],
+        *,
+        step: int,
+        lr: float,
+        beta2_decay: float,
+        eps1: float | None,
+        eps2: float,
+        d: float,
+        weight_decay: float,
+        maximize: bool,
+    ) -> None:
+        """torch.optim.Adafactor's step; a parameter has row and column variances, or a variance."""
+        ...
+
+    def muon_step(
+        self,
+        params: Sequence[Array],
+        grads: Sequence[Array],
+        momentum_buffers: Sequence[Array],
+        *,
+        rates: Sequence[float],
+        lr: float,
+        weight_decay: float,
+        momentum: float,
+        nesterov: bool,
+        ns_coefficients: tuple[float, float, float],
+        ns_steps: int,
+        eps: float,
+    ) -> None:
+        """torch.optim.Muon's step on matrices; ``rates`` are the learning rates fit to their shapes."""
+        ...

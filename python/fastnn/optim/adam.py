@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
-from .._core import make
 from ..backends import by_type
 from ..tensor import Tensor
-from .optimizer import Optimizer, check_always_off, non_negative
+from .optimizer import StepCounted, check_betas, data_and_grads, non_negative, zeros_like
 
 
-class Adam(Optimizer):
+class Adam(StepCounted):
     """Adam, all parameters in one kernel call.
 
     Args:
@@ -43,7 +40,7 @@ class Adam(Optimizer):
     def __init__(
         self,
         params: Any,
-        lr: float = 1e-3,
+        lr: float | Tensor = 1e-3,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
         weight_decay: float = 0,
@@ -56,7 +53,6 @@ class Adam(Optimizer):
         fused: bool | None = None,
         decoupled_weight_decay: bool = False,
     ) -> None:
-        check_always_off(capturable=capturable, differentiable=differentiable)
         defaults = {
             "lr": lr,
             "betas": betas,
@@ -77,40 +73,23 @@ class Adam(Optimizer):
         non_negative("learning rate", group["lr"])
         non_negative("epsilon value", group["eps"])
         non_negative("weight_decay value", group["weight_decay"])
-        for i, beta in enumerate(group["betas"]):
-            if not 0.0 <= beta < 1.0:
-                raise ValueError(f"Invalid beta parameter at index {i}: {beta}")
+        check_betas(group["betas"])
 
-    def update(self, group: dict[str, Any], params: list[Tensor]) -> None:
-        """One step. Parameters that were always updated together share one step counter, and one kernel call."""
-        state = self.state
-        fresh = None
-        together: dict[int, list[Tensor]] = {}
-        for p in params:
-            s = state[p]
-            if not s:
-                if fresh is None:
-                    fresh = make(np.zeros((), np.float32))
-                s["step"] = fresh
-                s["exp_avg"] = make(np.zeros_like(p._data))
-                s["exp_avg_sq"] = make(np.zeros_like(p._data))
-                if group["amsgrad"]:
-                    s["max_exp_avg_sq"] = make(np.zeros_like(p._data))
-            together.setdefault(id(s["step"]), []).append(p)
-        for members in together.values():
-            counter = state[members[0]]["step"]
-            counter._data += np.float32(1)
-            self._step(group, members, int(counter._data))
+    def new_state(self, group: dict[str, Any], p: Tensor) -> dict[str, Any]:
+        """Means of zero."""
+        state = {"exp_avg": zeros_like(p), "exp_avg_sq": zeros_like(p)}
+        if group["amsgrad"]:
+            state["max_exp_avg_sq"] = zeros_like(p)
+        return state
 
-    def _step(self, group: dict[str, Any], params: list[Tensor], step: int) -> None:
-        states = [self.state[p] for p in params]
-        beta1, beta2 = group["betas"]
+    def update_together(self, group: dict[str, Any], params: list[Tensor], step: int) -> None:
+        """Step number ``step`` of ``params``."""
+        beta1, beta2 = (float(beta) for beta in group["betas"])
         by_type[type(params[0]._data)].adam_step(
-            [p._data for p in params],
-            [p._grad._data for p in params],  # type: ignore[union-attr]
-            [s["exp_avg"]._data for s in states],
-            [s["exp_avg_sq"]._data for s in states],
-            [s["max_exp_avg_sq"]._data for s in states] if group["amsgrad"] else None,
+            *data_and_grads(params),
+            self.arrays(params, "exp_avg"),
+            self.arrays(params, "exp_avg_sq"),
+            self.arrays(params, "max_exp_avg_sq") if group["amsgrad"] else None,
             step=step,
             lr=float(group["lr"]),
             beta1=beta1,
@@ -120,15 +99,6 @@ class Adam(Optimizer):
             decoupled=group["decoupled_weight_decay"],
             maximize=group["maximize"],
         )
-
-    def load_state_dict(self, state_dict: Any) -> None:
-        """Go on from a saved state; equal step counters are joined again."""
-        super().load_state_dict(state_dict)
-        counters: dict[float, Tensor] = {}
-        for s in self.state.values():
-            if "step" in s:
-                value = float(s["step"])
-                s["step"] = counters.setdefault(value, make(np.array(value, np.float32)))
 
 
 class AdamW(Adam):
@@ -142,7 +112,7 @@ class AdamW(Adam):
     def __init__(
         self,
         params: Any,
-        lr: float = 1e-3,
+        lr: float | Tensor = 1e-3,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
         weight_decay: float = 1e-2,

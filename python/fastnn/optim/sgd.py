@@ -9,7 +9,7 @@ import numpy as np
 from .._core import make
 from ..backends import by_type
 from ..tensor import Tensor
-from .optimizer import Optimizer, check_always_off, non_negative
+from .optimizer import Optimizer, non_negative
 
 
 class SGD(Optimizer):
@@ -39,7 +39,7 @@ class SGD(Optimizer):
     def __init__(
         self,
         params: Any,
-        lr: float = 1e-3,
+        lr: float | Tensor = 1e-3,
         momentum: float = 0,
         dampening: float = 0,
         weight_decay: float = 0,
@@ -50,7 +50,6 @@ class SGD(Optimizer):
         differentiable: bool = False,
         fused: bool | None = None,
     ) -> None:
-        check_always_off(differentiable=differentiable)
         defaults = {
             "lr": lr,
             "momentum": momentum,

@@ -116,6 +116,16 @@ from fastnn.backends.numpy.random import (
 from fastnn.backends.numpy.optim import (
     sgd_step,
     adam_step,
+    adagrad_step,
+    adadelta_step,
+    adamax_step,
+    nadam_step,
+    radam_step,
+    rmsprop_step,
+    rprop_step,
+    asgd_step,
+    adafactor_step,
+    muon_step,
 )
 
 name = "numpy"
@@ -211,4 +221,14 @@ __all__ = [
     "dropout_backward",
     "sgd_step",
     "adam_step",
+    "adagrad_step",
+    "adadelta_step",
+    "adamax_step",
+    "nadam_step",
+    "radam_step",
+    "rmsprop_step",
+    "rprop_step",
+    "asgd_step",
+    "adafactor_step",
+    "muon_step",
 ]
