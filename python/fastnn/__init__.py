@@ -53,7 +53,47 @@ from .autograd import (
     no_grad,
     set_grad_enabled,
 )
-from .nn.functional import conv2d, dropout
+from .nn.functional import (
+    adaptive_avg_pool1d,
+    adaptive_max_pool1d,
+    alpha_dropout,
+    avg_pool1d,
+    batch_norm,
+    binary_cross_entropy_with_logits,
+    celu,
+    channel_shuffle,
+    conv1d,
+    conv2d,
+    conv3d,
+    conv_transpose1d,
+    conv_transpose2d,
+    conv_transpose3d,
+    cosine_embedding_loss,
+    cosine_similarity,
+    dropout,
+    feature_alpha_dropout,
+    group_norm,
+    hardshrink,
+    hinge_embedding_loss,
+    instance_norm,
+    kl_div,
+    layer_norm,
+    margin_ranking_loss,
+    max_pool1d,
+    max_pool2d,
+    max_pool3d,
+    pairwise_distance,
+    pdist,
+    pixel_shuffle,
+    pixel_unshuffle,
+    poisson_nll_loss,
+    prelu,
+    rms_norm,
+    rrelu,
+    selu,
+    threshold,
+    triplet_margin_loss,
+)
 from .ops import (
     activation as _activation,
     arrange as _arrange,
@@ -63,6 +103,7 @@ from .ops import (
     elementwise as _elementwise,
     gemm as _gemm,
     indexing as _indexing,
+    information as _information,
     products as _products,
     promotion as _promotion,
     reduction as _reduction,
@@ -85,6 +126,7 @@ from .ops.creation import *
 from .ops.elementwise import *
 from .ops.gemm import *
 from .ops.indexing import *
+from .ops.information import *
 from .ops.products import *
 from .ops.promotion import *
 from .ops.reduction import *
@@ -131,6 +173,45 @@ nan = float32.numpy.type("nan").item()
 pi = 3.141592653589793
 
 __all__ = [
+    "adaptive_avg_pool1d",
+    "adaptive_max_pool1d",
+    "alpha_dropout",
+    "avg_pool1d",
+    "batch_norm",
+    "binary_cross_entropy_with_logits",
+    "celu",
+    "channel_shuffle",
+    "conv1d",
+    "conv2d",
+    "conv3d",
+    "conv_transpose1d",
+    "conv_transpose2d",
+    "conv_transpose3d",
+    "cosine_embedding_loss",
+    "cosine_similarity",
+    "dropout",
+    "feature_alpha_dropout",
+    "group_norm",
+    "hardshrink",
+    "hinge_embedding_loss",
+    "instance_norm",
+    "kl_div",
+    "layer_norm",
+    "margin_ranking_loss",
+    "max_pool1d",
+    "max_pool2d",
+    "max_pool3d",
+    "pairwise_distance",
+    "pdist",
+    "pixel_shuffle",
+    "pixel_unshuffle",
+    "poisson_nll_loss",
+    "prelu",
+    "rms_norm",
+    "rrelu",
+    "selu",
+    "threshold",
+    "triplet_margin_loss",
     "Generator",
     "Size",
     "Tensor",
@@ -142,11 +223,9 @@ __all__ = [
     "can_cast",
     "channels_last",
     "contiguous_format",
-    "conv2d",
     "default_generator",
     "device",
     "double",
-    "dropout",
     "dtype",
     "enable_grad",
     "float",
@@ -214,6 +293,7 @@ __all__ += _creation.__all__
 __all__ += _elementwise.__all__
 __all__ += _gemm.__all__
 __all__ += _indexing.__all__
+__all__ += _information.__all__
 __all__ += _products.__all__
 __all__ += _promotion.__all__
 __all__ += _reduction.__all__
@@ -238,4 +318,6 @@ def __getattr__(name: str) -> Any:
         return importlib.import_module(_LAZY[name], __name__)
     if name in _LAZY_NAMES:
         return getattr(importlib.import_module(_LAZY_NAMES[name], __name__), name)
+    if name.endswith("_") and not name.startswith("_") and hasattr(Tensor, name):
+        return getattr(Tensor, name)  # torch.relu_(x) and its like
     raise AttributeError(f"module 'fastnn' has no attribute {name!r}")

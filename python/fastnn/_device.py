@@ -39,6 +39,12 @@ class device:
     def __hash__(self) -> int:
         return hash(self.type)
 
+    def __enter__(self) -> device:
+        return self  # new tensors are made on the CPU anyway
+
+    def __exit__(self, *exc: object) -> None:
+        return None
+
 
 CPU = device("cpu")
 

@@ -15,6 +15,7 @@ from ._device import check_device
 from ._dtype import dtype as DType
 from ._methods.creation import CreationMethods
 from ._methods.elementwise import ElementwiseMethods
+from ._methods.information import InformationMethods
 from ._methods.inplace import InplaceMethods
 from ._methods.random import RandomMethods
 from ._methods.reduction import ReductionMethods
@@ -63,6 +64,7 @@ class Tensor(
     InplaceMethods,
     RandomMethods,
     CreationMethods,
+    InformationMethods,
     TensorBase,
 ):
     """An n-dimensional array that records how it was computed.
@@ -238,9 +240,25 @@ class Tensor(
         return self.permute(tuple(range(self._data.ndim))[::-1])
 
     @property
+    def H(self) -> Tensor:
+        """A matrix transposed (a real one is its own conjugate)."""
+        return shape_ops.t(self)
+
+    @property
+    def mH(self) -> Tensor:
+        """The last two dims exchanged."""
+        return self.transpose(-2, -1)
+
+    @property
     def mT(self) -> Tensor:
         """The last two dims exchanged."""
         return self.transpose(-2, -1)
+
+    def __reversed__(self) -> Tensor:
+        return indexing.flip(self, tuple(range(self._data.ndim)))
+
+    def __complex__(self) -> complex:
+        return complex(self.item())
 
     def __iter__(self) -> Iterator[Tensor]:
         if self._data.ndim == 0:
@@ -384,6 +402,12 @@ class Tensor(
     __hash__ = TensorBase.__hash__
     __radd__ = elementwise.add
     __rmul__ = elementwise.mul
+
+    def __rlshift__(self, other: Any) -> Tensor:
+        return comparison.bitwise_left_shift(other, self)
+
+    def __rrshift__(self, other: Any) -> Tensor:
+        return comparison.bitwise_right_shift(other, self)
 
     __lshift__ = comparison.bitwise_left_shift
     __rshift__ = comparison.bitwise_right_shift

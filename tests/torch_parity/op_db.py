@@ -24,8 +24,7 @@ OUT_OF_SCOPE_PREFIXES = (
 KEPT_PREFIXES = ("__",)  # operators: __radd__, __getitem__ ...
 OUT_OF_SCOPE = {
     "complex numbers": {
-        "angle", "cdouble", "cfloat", "chalf", "complex", "conj", "conj_physical", "imag", "polar", "real", "resolve_conj",
-        "resolve_neg", "view_as_complex", "view_as_real", "stft", "istft", "H", "mH",
+        "cdouble", "cfloat", "chalf", "complex", "imag", "polar", "view_as_complex", "view_as_real", "stft", "istft",
     },
     "sparse tensors": {"to_sparse"},
     "internal forms of other operations": {
@@ -33,7 +32,7 @@ OUT_OF_SCOPE = {
         "max_pool2d_with_indices_backward", "grid_sampler_2d", "grid_sampler_3d", "alias_copy", "as_strided_copy",
         "diagonal_copy", "expand_copy", "narrow_copy", "permute_copy", "split_with_sizes_copy", "squeeze_copy",
         "t_copy", "transpose_copy", "unbind_copy", "unfold_copy", "unsqueeze_copy", "view_copy", "hash_tensor",
-        "nonzero_static", "unsafe_chunk", "unsafe_split", "empty_permuted",
+        "nonzero_static", "empty_permuted",
     },
     "linear algebra beyond inv, solve, svd, qr, eigh, cholesky, det, norm": {
         "linalg.cond", "linalg.eig", "linalg.eigvals", "linalg.householder_product", "linalg.ldl_factor",
@@ -61,6 +60,8 @@ def _method(name: str) -> Callable[..., Any]:
 # Where the database calls something else than the function of the entry's name
 ADAPTERS: dict[str, Callable[..., Any]] = {
     "T": lambda x: x.T,
+    "H": lambda x: x.H,
+    "mH": lambda x: x.mH,
     "mT": lambda x: x.mT,
     "__getitem__": operator.getitem,
     "slice": lambda x, dim=0, start=None, end=None, step=1: x[

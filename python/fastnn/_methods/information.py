@@ -1,0 +1,247 @@
+"""What a tensor says of itself and its storage, and PyTorch's names that real CPU tensors answer trivially."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .. import _device
+from .._core import TensorBase, make
+from ..autograd import version
+from ..autograd.grad_mode import mode
+from ..autograd.inplace import write
+from ..ops import shape as shape_ops
+from ..ops import views
+
+if TYPE_CHECKING:
+    from ..tensor import Tensor
+
+
+def _in_place(operation: Callable[..., Tensor], name: str) -> Callable[..., Tensor]:
+    """The form of a view operation that changes the shape of the tensor itself."""
+
+    def method(self: Tensor, /, *args: Any, **kwargs: Any) -> Tensor:
+        if self._requires_grad and self._node is None and mode.enabled:
+            raise RuntimeError(
+                f"{name}: a leaf Variable that requires grad is being used in an in-place operation; "
+                "wrap it in no_grad()"
+            )
+        view = operation(self, *args, **kwargs)
+        self._data, self._node, self._requires_grad = view._data, view._node, view._requires_grad
+        return self
+
+    method.__name__ = method.__qualname__ = name
+    method.__doc__ = f"``{operation.__name__}``, in place: the same memory, in the new shape."
+    return method
+
+
+def _itself(name: str, why: str) -> Callable[[Tensor], Tensor]:
+    def method(self: Tensor, /) -> Tensor:
+        return self
+
+    method.__name__ = method.__qualname__ = name
+    method.__doc__ = why
+    return method
+
+
+def _adjoint(input: Tensor) -> Tensor:
+    """The last two dims exchanged: the conjugate transpose of a real tensor.
+
+    Raises:
+        RuntimeError: less than two dims.
+    """
+    if input._data.ndim < 2:
+        raise RuntimeError(f"adjoint: expects at least 2 dims, got shape {tuple(input.shape)}")
+    return shape_ops.transpose(input, -2, -1)
+
+
+def _angle(input: Tensor) -> Tensor:
+    """pi where negative, else 0: the angle of a real number in the complex plane; its gradient is 0."""
+    x = input if input._data.dtype.kind == "f" else input.float()
+    return (x * 0).masked_fill(make(x._data < 0), np.pi)
+
+
+def _fill_diagonal(input: Tensor, fill_value: float, wrap: bool = False) -> Tensor:
+    """Write ``fill_value`` on the main diagonal, in place; ``wrap``: of tall matrices, again after each block.
+
+    Raises:
+        RuntimeError: less than two dims, or more of different sizes.
+    """
+    sizes = input._data.shape
+    if len(sizes) < 2 or (len(sizes) > 2 and len(set(sizes)) > 1):
+        raise RuntimeError(
+            f"fill_diagonal_: expects a matrix, or equal sizes in all dims, got {tuple(sizes)}"
+        )
+    mask = np.zeros(sizes, np.bool_)
+    np.fill_diagonal(mask, True, wrap)
+    return write(input, input.masked_fill(make(mask), fill_value), "fill_diagonal_")
+
+
+def _apply(input: Tensor, callable: Callable[[Any], Any]) -> Tensor:
+    """Replace each element by ``callable`` of it, in place (slow: a Python call an element)."""
+    if input._requires_grad:
+        raise RuntimeError("apply_: cannot be called on a tensor that requires grad; use detach()")
+    flat = [callable(v) for v in input.reshape(-1).tolist()]
+    values = np.array(flat, input._data.dtype).reshape(input._data.shape)
+    return write(input, make(values), "apply_")
+
+
+def _map(input: Tensor, tensor: Tensor, callable: Callable[[Any, Any], Any]) -> Tensor:
+    """Replace each element by ``callable`` of it and of tensor's, in place (slow: a Python call an element)."""
+    if input._requires_grad or tensor._requires_grad:
+        raise RuntimeError("map_: cannot be called on tensors that require grad; use detach()")
+    other = np.broadcast_to(tensor._data, input._data.shape)
+    pairs = zip(input.reshape(-1).tolist(), other.reshape(-1).tolist(), strict=True)
+    values = np.array([callable(a, b) for a, b in pairs], input._data.dtype)
+    return write(input, make(values.reshape(input._data.shape)), "map_")
+
+
+def _set(input: Tensor, source: Tensor) -> Tensor:
+    """Make this tensor show the memory of ``source``."""
+    if source._data.dtype != input._data.dtype:
+        raise RuntimeError(f"set_: expected a source of dtype {input.dtype}, got {source.dtype}")
+    input._data = source._data
+    return input
+
+
+def _storage_offset(input: Tensor) -> int:
+    """Where the first element lies in the storage, in elements."""
+    root = version.storage_root(input._data)
+    begin = input._data.__array_interface__["data"][0] - root.__array_interface__["data"][0]
+    return int(begin // input._data.itemsize)
+
+
+def _is_signed(input: Tensor) -> bool:
+    """True for dtypes with negative numbers."""
+    return input._data.dtype.kind not in "ub"
+
+
+def _is_same_size(input: Tensor, other: Tensor) -> bool:
+    """True where both have the same shape."""
+    return bool(input._data.shape == other._data.shape)
+
+
+def _is_set_to(input: Tensor, tensor: Tensor) -> bool:
+    """True where both show the same elements of the same memory."""
+    a, b = input._data, tensor._data
+    same = a.__array_interface__["data"][0] == b.__array_interface__["data"][0]
+    return bool(same and a.shape == b.shape and a.strides == b.strides)
+
+
+def _no(name: str, doc: str) -> Callable[[Tensor], bool]:
+    def method(self: Tensor, /) -> bool:
+        return False
+
+    method.__name__ = method.__qualname__ = name
+    method.__doc__ = doc
+    return method
+
+
+def _get_device(input: Tensor) -> int:
+    """-1: the number that stands for the CPU."""
+    return -1
+
+
+def _cuda(input: Tensor, device: Any = None, non_blocking: bool = False) -> Tensor:
+    """This tensor on a GPU.
+
+    Raises:
+        RuntimeError: there is none that this build can use.
+    """
+    return input.to("cuda" if device is None else device)
+
+
+def _nonzero_scalar(input: Tensor) -> bool:
+    """Whether the only element is not 0."""
+    return bool(input)
+
+
+class InformationMethods(TensorBase):
+    """Methods and properties that describe a tensor, or change how it shows its memory."""
+
+    __slots__ = ()
+
+    adjoint = _adjoint
+    angle = _angle
+    apply_ = _apply
+    map_ = _map
+    fill_diagonal_ = _fill_diagonal
+    set_ = _set
+    storage_offset = _storage_offset
+    is_signed = _is_signed
+    is_same_size = _is_same_size
+    is_set_to = _is_set_to
+    is_nonzero = _nonzero_scalar
+    is_complex = _no("is_complex", "False: tensors hold real numbers.")
+    is_conj = _no("is_conj", "False: tensors hold real numbers.")
+    is_neg = _no("is_neg", "False: negation is always carried out.")
+    is_pinned = _no("is_pinned", "False: memory is pinned for a GPU only.")
+    get_device = _get_device
+    cuda = _cuda
+    conj = _itself("conj", "This tensor: real numbers are their own conjugates.")
+    conj_physical = _itself("conj_physical", "This tensor: real numbers are their own conjugates.")
+    resolve_conj = _itself("resolve_conj", "This tensor: nothing is left to conjugate.")
+    resolve_neg = _itself("resolve_neg", "This tensor: nothing is left to negate.")
+    to_dense = _itself("to_dense", "This tensor: it is dense.")
+
+    squeeze_ = _in_place(shape_ops.squeeze, "squeeze_")
+    unsqueeze_ = _in_place(shape_ops.unsqueeze, "unsqueeze_")
+    t_ = _in_place(shape_ops.t, "t_")
+    transpose_ = swapaxes_ = swapdims_ = _in_place(shape_ops.transpose, "transpose_")
+    as_strided_ = _in_place(views.as_strided, "as_strided_")
+
+    def ndimension(self) -> int:
+        """The number of dims."""
+        return int(self._data.ndim)
+
+    @property
+    def itemsize(self) -> int:
+        """The bytes of one element."""
+        return int(self._data.itemsize)
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes of all elements."""
+        return int(self._data.nbytes)
+
+    @property
+    def layout(self) -> _device.layout:
+        """How the elements are stored."""
+        return _device.strided
+
+    @property
+    def real(self) -> Tensor:
+        """The tensor itself: it holds real numbers."""
+        return self  # type: ignore[return-value]
+
+    @property
+    def name(self) -> None:
+        """None: tensors have no names."""
+        return None
+
+    @property
+    def is_cpu(self) -> bool:
+        """True: the memory is the CPU's."""
+        return True
+
+    @property
+    def is_cuda(self) -> bool:
+        """False: the memory is the CPU's."""
+        return False
+
+    @property
+    def is_sparse(self) -> bool:
+        """False: tensors are dense."""
+        return False
+
+    @property
+    def is_quantized(self) -> bool:
+        """False: elements are plain numbers."""
+        return False
+
+    @property
+    def is_meta(self) -> bool:
+        """False: tensors have memory."""
+        return False
