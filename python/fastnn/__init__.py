@@ -11,7 +11,7 @@ tensor([[ 7., 11.],
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import autograd, nn, optim, random
 from ._config import get_num_threads, set_num_threads, show_config
@@ -309,15 +309,50 @@ __all__ += _unary.__all__
 __all__ += _views.__all__
 
 # Imported on first use: what training itself does not need
-_LAZY = {"signal": ".signal", "utils": ".utils", "vision": ".vision"}
-_LAZY_NAMES = {"save": ".serialization", "load": ".serialization"}
+_LAZY = {
+    "amp",
+    "backends",
+    "cuda",
+    "distributions",
+    "func",
+    "linalg",
+    "profiler",
+    "signal",
+    "special",
+    "testing",
+    "utils",
+    "vision",
+}
+_LAZY_NAMES = {
+    "save": ".serialization",
+    "load": ".serialization",
+    "summary": ".utils.summary",
+    "print_runtime_info": "._config",
+}
+
+if TYPE_CHECKING:
+    from . import signal, utils, vision
+    from .serialization import load, save
+    from .utils.summary import summary as summary
+else:
+
+    def __getattr__(name: str) -> Any:
+        if name in _LAZY:
+            try:
+                return importlib.import_module(f".{name}", __name__)
+            except ModuleNotFoundError as error:
+                if error.name != f"{__name__}.{name}":
+                    raise
+        if name in _LAZY_NAMES:
+            return getattr(importlib.import_module(_LAZY_NAMES[name], __name__), name)
+        if name.startswith("__"):
+            raise AttributeError(f"module 'fastnn' has no attribute {name!r}")
+        if name.endswith("_") and hasattr(Tensor, name):
+            return getattr(Tensor, name)  # torch.relu_(x) and its like
+        from ._help import missing
+
+        raise AttributeError(missing("module 'fastnn'", name, [*__all__, *_LAZY, *_LAZY_NAMES]))
 
 
-def __getattr__(name: str) -> Any:
-    if name in _LAZY:
-        return importlib.import_module(_LAZY[name], __name__)
-    if name in _LAZY_NAMES:
-        return getattr(importlib.import_module(_LAZY_NAMES[name], __name__), name)
-    if name.endswith("_") and not name.startswith("_") and hasattr(Tensor, name):
-        return getattr(Tensor, name)  # torch.relu_(x) and its like
-    raise AttributeError(f"module 'fastnn' has no attribute {name!r}")
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, *_LAZY, *_LAZY_NAMES})

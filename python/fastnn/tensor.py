@@ -5,7 +5,7 @@ from __future__ import annotations
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -87,6 +87,15 @@ class Tensor(
         self._data = made._data
         self._node = self._grad = self._extra = None
         self._requires_grad = False
+
+    if not TYPE_CHECKING:  # a checker must see that a name is missing
+
+        def __getattr__(self, name: str) -> Any:
+            if name.startswith("__"):
+                raise AttributeError(f"'Tensor' object has no attribute {name!r}")
+            from ._help import missing
+
+            raise AttributeError(missing("'Tensor' object", name, dir(type(self))))
 
     # -- autograd --------------------------------------------------------------------------------------
 

@@ -1,5 +1,8 @@
 """Automatic differentiation in reverse mode: the graph, the engine, custom functions and checks."""
 
+from typing import TYPE_CHECKING
+
+from .._help import getattr_of
 from .engine import backward, grad
 from .function import Function
 from .grad_mode import (
@@ -25,3 +28,6 @@ __all__ = [
     "no_grad",
     "set_grad_enabled",
 ]
+
+if not TYPE_CHECKING:  # a checker must see that a name is missing
+    __getattr__ = getattr_of(__name__)

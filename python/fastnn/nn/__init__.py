@@ -1,5 +1,8 @@
 """Layers, containers and losses."""
 
+from typing import TYPE_CHECKING
+
+from .._help import getattr_of
 from . import functional, init
 from .activation import (
     CELU,
@@ -288,3 +291,6 @@ __all__ = [
     "functional",
     "init",
 ]
+
+if not TYPE_CHECKING:  # a checker must see that a name is missing
+    __getattr__ = getattr_of(__name__)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from .._help import getattr_of
 from ..ops.activation import sigmoid, tanh
 from ..ops.activation_table import (
     gelu,
@@ -224,3 +227,6 @@ __all__ = [
     "upsample_bilinear",
     "upsample_nearest",
 ]
+
+if not TYPE_CHECKING:  # a checker must see that a name is missing
+    __getattr__ = getattr_of(__name__)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .._core import make
+from .._help import getattr_of
 from ..autograd.grad_mode import no_grad
 from ..random import Generator, normal_array
 from ..tensor import Tensor
@@ -150,3 +151,7 @@ def fan_in_uniform_(tensor: Any, fan_in: int) -> Tensor:
     """Uniform in +-1 / sqrt(fan_in): how PyTorch's layers start their biases."""
     bound = 1 / math.sqrt(fan_in) if fan_in > 0 else 0
     return uniform_(tensor, -bound, bound)
+
+
+if not TYPE_CHECKING:  # a checker must see that a name is missing
+    __getattr__ = getattr_of(__name__)

@@ -1,5 +1,8 @@
 """Optimizers; each updates all parameters in one kernel call. Learning rates that change: ``lr_scheduler``."""
 
+from typing import TYPE_CHECKING
+
+from .._help import getattr_of
 from . import lr_scheduler, swa_utils
 from .adadelta import Adadelta
 from .adafactor import Adafactor
@@ -35,3 +38,6 @@ __all__ = [
     "lr_scheduler",
     "swa_utils",
 ]
+
+if not TYPE_CHECKING:  # a checker must see that a name is missing
+    __getattr__ = getattr_of(__name__)

@@ -11,8 +11,9 @@ import warnings
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from .._help import getattr_of
 from ..tensor import Tensor
 from .optimizer import Optimizer
 
@@ -595,3 +596,6 @@ class ChainedScheduler(_OfSchedulers):
 
 from ._lr_cycles import CosineAnnealingWarmRestarts, CyclicLR, OneCycleLR  # noqa: E402
 from ._lr_plateau import ReduceLROnPlateau  # noqa: E402
+
+if not TYPE_CHECKING:  # a checker must see that a name is missing
+    __getattr__ = getattr_of(__name__)

@@ -3,6 +3,9 @@
 Data that lie in memory are fetched a whole batch at a time; ``batching`` describes the protocol.
 """
 
+from typing import TYPE_CHECKING
+
+from ..._help import getattr_of
 from .collate import default_collate, default_convert
 from .dataloader import DataLoader
 from .dataset import ConcatDataset, Dataset, IterableDataset, Subset, TensorDataset, random_split
@@ -32,3 +35,6 @@ __all__ = [
     "default_convert",
     "random_split",
 ]
+
+if not TYPE_CHECKING:  # a checker must see that a name is missing
+    __getattr__ = getattr_of(__name__)

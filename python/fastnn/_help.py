@@ -1,0 +1,79 @@
+"""What to say of a name of PyTorch's that fastnn does not have."""
+
+from __future__ import annotations
+
+import difflib
+import sys
+from collections.abc import Callable, Iterable
+from typing import NoReturn
+
+# What scripts use of PyTorch that is not here, and what to do instead
+_ADVICE = {
+    "jit": "there is no TorchScript; call the model itself, it has no tracing overhead to save",
+    "fft": "Fourier transforms are not supported; use numpy.fft on x.numpy()",
+    "sparse": "sparse tensors are not supported; use dense ones",
+    "sparse_coo_tensor": "sparse tensors are not supported; use dense ones",
+    "complex64": "complex numbers are not supported; keep real and imaginary parts as two tensors",
+    "complex128": "complex numbers are not supported; keep real and imaginary parts as two tensors",
+    "cfloat": "complex numbers are not supported; keep real and imaginary parts as two tensors",
+    "complex": "complex numbers are not supported; keep real and imaginary parts as two tensors",
+    "polar": "complex numbers are not supported; use r * cos(angle) and r * sin(angle)",
+    "view_as_complex": "complex numbers are not supported; keep real and imaginary parts as two tensors",
+    "view_as_real": "complex numbers are not supported; keep real and imaginary parts as two tensors",
+    "imag": "tensors hold real numbers: their imaginary part is 0",
+    "stft": "Fourier transforms are not supported; use scipy.signal.stft on x.numpy()",
+    "quantize_per_tensor": "quantized tensors are not supported",
+    "ao": "quantization by torch.ao is not supported",
+    "onnx": "export to ONNX is not supported yet",
+    "hub": "nothing is downloaded; build the model from vision.models and load its safetensors file",
+    "distributed": "training on several processes is not supported yet",
+    "multiprocessing": "use Python's multiprocessing; DataLoader(num_workers=...) has worker processes of its own",
+    "vmap": "write the batch dim into the operation: operations broadcast",
+    "export": "there is no graph export; save the state_dict",
+    "fx": "there is no graph tracing; edit the module",
+    "library": "custom operations are autograd.Function",
+    "xpu": "the CPU is the only device",
+    "mps": "the CPU is the only device",
+    "mtia": "the CPU is the only device",
+    "nested": "nested tensors are not supported; pad them (nn.utils.rnn.pad_sequence)",
+    "SparseAdam": "gradients are dense here; use Adam",
+    "LazyLinear": "lazy modules are not supported; give in_features (summary() shows the shapes)",
+    "LazyConv2d": "lazy modules are not supported; give in_channels (summary() shows the shapes)",
+    "DataParallel": "one process uses all cores of the CPU",
+    "SyncBatchNorm": "training on several processes is not supported yet; use BatchNorm2d",
+    "record_stream": "there are no streams on the CPU",
+    "to_sparse": "sparse tensors are not supported; use dense ones",
+    "storage": "use x.numpy(), which shares the memory",
+    "untyped_storage": "use x.numpy(), which shares the memory",
+}
+
+
+def missing(owner: str, name: str, known: Iterable[str]) -> str:
+    """The message for ``owner`` (such as "module 'fastnn'") that has no ``name``: with advice, or the nearest names.
+
+    >>> from fastnn._help import missing
+    >>> missing("module 'fastnn'", "sofmax", ["softmax", "relu"])
+    "module 'fastnn' has no attribute 'sofmax'; the nearest that it has: softmax"
+    """
+    text = f"{owner} has no attribute {name!r}"
+    advice = _ADVICE.get(name)
+    if advice is not None:
+        return f"{text}: {advice}"
+    public = [k for k in known if not k.startswith("_")]
+    folded = {k.lower(): k for k in public}
+    near = difflib.get_close_matches(name.lower(), folded, n=3, cutoff=0.75)
+    if not near:
+        return text
+    return f"{text}; the nearest that it has: {', '.join(folded[n] for n in near)}"
+
+
+def getattr_of(module: str) -> Callable[[str], NoReturn]:
+    """A ``__getattr__`` for ``module`` that raises AttributeError with the nearest names."""
+
+    def __getattr__(name: str) -> NoReturn:
+        owner = f"module {module!r}"
+        if name.startswith("__"):  # Python's own questions
+            raise AttributeError(f"{owner} has no attribute {name!r}")
+        raise AttributeError(missing(owner, name, dir(sys.modules[module])))
+
+    return __getattr__
