@@ -60,7 +60,7 @@ def missing(owner: str, name: str, known: Iterable[str]) -> str:
     if advice is not None:
         return f"{text}: {advice}"
     public = [k for k in known if not k.startswith("_")]
-    folded = {k.lower(): k for k in public}
+    folded = {k.lower(): k for k in sorted(public, reverse=True)}  # a class before its module
     near = difflib.get_close_matches(name.lower(), folded, n=3, cutoff=0.75)
     if not near:
         return text
