@@ -184,13 +184,14 @@ def _sample(
     x: Tensor, positions: list[Tensor], mode: str, padding_mode: str, align: bool
 ) -> Tensor:
     if mode == "nearest":
-        return _gathered(x, [np.rint(at._data) for at in positions]) + _no_gradient(positions)
+        nearest = _gathered(x, [np.rint(at._data) for at in positions])
+        return nearest + _no_gradient(positions)
     floors = [np.floor(at._data) for at in positions]
     parts = [at - make(low) for at, low in zip(positions, floors, strict=True)]
     if mode == "bilinear":
-        offsets, weights = (0, 1), [[1 - part, part] for part in parts]
+        offsets, weights = range(2), [[1 - part, part] for part in parts]
     else:
-        offsets, weights = (-1, 0, 1, 2), [_cubic_weights(part) for part in parts]
+        offsets, weights = range(-1, 3), [_cubic_weights(part) for part in parts]
     sizes = x._data.shape[2:]
     terms = []
     for corner in itertools.product(range(len(offsets)), repeat=len(positions)):
