@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -55,7 +56,7 @@ def to_fastnn(value: Any, leaves: list[tuple[torch.Tensor, fastnn.Tensor]] | Non
         return fastnn.nn.PairwiseDistance(value.norm, value.eps, value.keepdim)
     if isinstance(value, torch.nn.LinearCrossEntropyOptions):
         return fastnn.nn.LinearCrossEntropyOptions(
-            **{k: to_fastnn(v) for k, v in vars(value).items()}
+            **{k: to_fastnn(v) for k, v in dataclasses.asdict(value).items()}
         )
     name = getattr(value, "__name__", None)
     if name is not None and getattr(torch.nn.functional, name, None) is value:

@@ -1,5 +1,6 @@
 """Layers, containers and losses."""
 
+from ..ops.linear_loss import LinearCrossEntropyOptions
 from . import functional, init
 from .activation import (
     CELU,
@@ -36,6 +37,7 @@ from .batchnorm import (
     BatchNorm2d,
     BatchNorm3d,
 )
+from .bilinear import Bilinear
 from .container import (
     ModuleDict,
     ModuleList,
@@ -72,6 +74,7 @@ from .loss import (
     NLLLoss,
     NLLLoss2d,
 )
+from .loss_linear import LinearCrossEntropyLoss
 from .loss_margin import (
     CosineEmbeddingLoss,
     HingeEmbeddingLoss,
@@ -175,6 +178,7 @@ __all__ = [
     "BatchNorm1d",
     "BatchNorm2d",
     "BatchNorm3d",
+    "Bilinear",
     "CELU",
     "ChannelShuffle",
     "CircularPad1d",
@@ -222,6 +226,8 @@ __all__ = [
     "LayerNorm",
     "LeakyReLU",
     "Linear",
+    "LinearCrossEntropyLoss",
+    "LinearCrossEntropyOptions",
     "LocalResponseNorm",
     "LogSigmoid",
     "LogSoftmax",

@@ -23,7 +23,7 @@ __all__ = [
 ]
 
 
-def vector_norm(x: Tensor, p: float, dim: int, keepdim: bool = False) -> Any:
+def vector_norm(x: Tensor, p: float, dim: int, keepdim: bool = False) -> Tensor:
     """The ``p``-norm along ``dim``; where it is 0, its gradient is 0 (a root would give NaN)."""
     if p == 0:
         return cast(x != 0, x._data.dtype).sum(dim, keepdim) + (x * 0).sum(dim, keepdim)

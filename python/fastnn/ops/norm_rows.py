@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "group_norm",
-    "instance_norm",
     "layer_norm",
     "rms_norm",
 ]

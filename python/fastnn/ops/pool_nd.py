@@ -13,6 +13,12 @@ from .pool import adaptive_avg_pool2d, avg_pool2d, max_pool2d
 if TYPE_CHECKING:
     from ..tensor import Tensor
 
+__all__ = [
+    "adaptive_avg_pool1d",
+    "avg_pool1d",
+    "max_pool1d",
+    "max_pool3d",
+]
 IntOrInts = int | tuple[int, ...]
 
 
