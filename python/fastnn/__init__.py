@@ -59,8 +59,10 @@ from .nn.functional import (
     alpha_dropout,
     avg_pool1d,
     batch_norm,
+    bilinear,
     binary_cross_entropy_with_logits,
     celu,
+    celu_,
     channel_shuffle,
     conv1d,
     conv2d,
@@ -88,10 +90,14 @@ from .nn.functional import (
     pixel_unshuffle,
     poisson_nll_loss,
     prelu,
+    relu_,
     rms_norm,
     rrelu,
+    rrelu_,
     selu,
+    selu_,
     threshold,
+    threshold_,
     triplet_margin_loss,
 )
 from .ops import (
@@ -284,6 +290,12 @@ __all__ = [
     "uint8",
     "utils",
     "vision",
+    "bilinear",
+    "celu_",
+    "relu_",
+    "rrelu_",
+    "selu_",
+    "threshold_",
 ]
 __all__ += _activation.__all__
 __all__ += _arrange.__all__

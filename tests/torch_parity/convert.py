@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,9 @@ def array_of(t: torch.Tensor) -> Any:
 def to_fastnn(value: Any, leaves: list[tuple[torch.Tensor, fastnn.Tensor]] | None = None) -> Any:
     """``value`` with everything of PyTorch's replaced; ``leaves`` collects the pairs that require grad."""
     if isinstance(value, torch.Tensor):
+        for theirs, ours in leaves or ():
+            if theirs is value:  # the same tensor twice
+                return ours
         t = _copy(value)
         if value.requires_grad:
             t.requires_grad_()
@@ -48,10 +52,15 @@ def to_fastnn(value: Any, leaves: list[tuple[torch.Tensor, fastnn.Tensor]] | Non
     if isinstance(value, (list, tuple)):
         items = [to_fastnn(v, leaves) for v in value]
         return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
-    if value is torch.nn.functional.relu:
-        return fastnn.nn.functional.relu
-    if value is torch.nn.functional.gelu:
-        return fastnn.nn.functional.gelu
+    if isinstance(value, torch.nn.PairwiseDistance):
+        return fastnn.nn.PairwiseDistance(value.norm, value.eps, value.keepdim)
+    if isinstance(value, torch.nn.LinearCrossEntropyOptions):
+        return fastnn.nn.LinearCrossEntropyOptions(
+            **{k: to_fastnn(v) for k, v in dataclasses.asdict(value).items()}
+        )
+    name = getattr(value, "__name__", None)
+    if name is not None and getattr(torch.nn.functional, name, None) is value:
+        return getattr(fastnn.nn.functional, name)
     return value
 
 

@@ -15,10 +15,7 @@ import fastnn
 from .convert import EPS, array_of, to_fastnn
 
 # Modules that fastnn does not aim at: PyTorch infers the shapes of lazy ones, and the others are rarely used
-OUT_OF_SCOPE = {
-    "Bilinear", "CTCLoss", "FractionalMaxPool2d", "FractionalMaxPool3d", "LinearCrossEntropyLoss", "MultiLabelMarginLoss",
-    "MultiLabelSoftMarginLoss", "MultiMarginLoss",
-}  # fmt: skip
+OUT_OF_SCOPE = {"CTCLoss", "FractionalMaxPool2d", "FractionalMaxPool3d"}
 # Modules whose output is random in training mode
 RANDOM = ("Dropout", "RReLU")
 
@@ -28,14 +25,15 @@ def out_of_scope(name: str) -> bool:
     return name in OUT_OF_SCOPE or name.startswith("Lazy")
 
 
-def to_double(value: Any, leaves: list[torch.Tensor] | None = None) -> Any:
-    """PyTorch's ``value`` with float64 in place of float32; ``leaves`` collects the tensors that require grad."""
+def to_double(value: Any, leaves: list[tuple[torch.Tensor, torch.Tensor]]) -> Any:
+    """PyTorch's ``value`` with float64 in place of float32; ``leaves`` collects the pairs that require grad."""
     if isinstance(value, torch.Tensor):
+        for single, double in leaves:
+            if single is value:  # the same tensor twice
+                return double
         t = value.detach().double() if value.dtype is torch.float32 else value.detach().clone()
         if value.requires_grad:
-            t.requires_grad_()
-            if leaves is not None:
-                leaves.append(t)
+            leaves.append((value, t.requires_grad_()))
         return t
     if isinstance(value, torch.dtype):
         return torch.float64 if value is torch.float32 else value
@@ -130,9 +128,9 @@ class Sample:
 
     def run_exact(self) -> Run:
         """PyTorch's pass in float64."""
-        leaves: list[torch.Tensor] = []
-        args, kwargs = to_double(self.call.args, leaves), to_double(self.call.kwargs, leaves)
-        return Run(torch, self._exact_module, args, kwargs, leaves)
+        pairs: list[tuple[torch.Tensor, torch.Tensor]] = []
+        args, kwargs = to_double(self.call.args, pairs), to_double(self.call.kwargs, pairs)
+        return Run(torch, self._exact_module, args, kwargs, [p[1] for p in pairs])
 
 
 def samples(info: Any, training: bool, dtype: torch.dtype = torch.float32) -> Iterator[Sample]:

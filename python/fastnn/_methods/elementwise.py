@@ -5,7 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .._core import TensorBase
-from ..ops import activation, binary, comparison, elementwise, gemm, products, select, unary
+from ..ops import (
+    activation,
+    activation_table,
+    binary,
+    comparison,
+    elementwise,
+    gemm,
+    products,
+    select,
+    unary,
+)
 from ..ops import softmax as softmax_ops
 
 if TYPE_CHECKING:
@@ -111,6 +121,8 @@ class ElementwiseMethods(TensorBase):
     nextafter = binary.nextafter
     xlogy = binary.xlogy
     relu = activation.relu
+    hardshrink = activation_table.hardshrink
+    prelu = activation_table.prelu
     sigmoid = activation.sigmoid
     tanh = activation.tanh
     softmax = softmax_ops.softmax

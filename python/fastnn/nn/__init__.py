@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from .._help import getattr_of
+from ..ops.linear_loss import LinearCrossEntropyOptions
 from . import functional, init
 from .activation import (
     CELU,
@@ -39,6 +40,7 @@ from .batchnorm import (
     BatchNorm2d,
     BatchNorm3d,
 )
+from .bilinear import Bilinear
 from .container import (
     ModuleDict,
     ModuleList,
@@ -75,6 +77,7 @@ from .loss import (
     NLLLoss,
     NLLLoss2d,
 )
+from .loss_linear import LinearCrossEntropyLoss
 from .loss_margin import (
     CosineEmbeddingLoss,
     HingeEmbeddingLoss,
@@ -178,6 +181,7 @@ __all__ = [
     "BatchNorm1d",
     "BatchNorm2d",
     "BatchNorm3d",
+    "Bilinear",
     "CELU",
     "ChannelShuffle",
     "CircularPad1d",
@@ -225,6 +229,8 @@ __all__ = [
     "LayerNorm",
     "LeakyReLU",
     "Linear",
+    "LinearCrossEntropyLoss",
+    "LinearCrossEntropyOptions",
     "LocalResponseNorm",
     "LogSigmoid",
     "LogSoftmax",

@@ -18,6 +18,7 @@ from ..ops.activation_table import (
     softsign,
     tanhshrink,
 )
+from ..ops.bilinear import bilinear
 from ..ops.conv import conv2d
 from ..ops.conv_nd import conv1d, conv3d, conv_transpose1d, conv_transpose2d, conv_transpose3d
 from ..ops.creation import one_hot
@@ -33,6 +34,7 @@ from ..ops.dropout import (
 from ..ops.fold import channel_shuffle, fold, pixel_shuffle, pixel_unshuffle, unfold
 from ..ops.gemm import linear
 from ..ops.grid import affine_grid, grid_sample
+from ..ops.linear_loss import linear_cross_entropy
 from ..ops.loss import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
@@ -128,6 +130,7 @@ __all__ = [
     "avg_pool2d",
     "avg_pool3d",
     "batch_norm",
+    "bilinear",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
     "celu",
@@ -171,6 +174,7 @@ __all__ = [
     "leaky_relu",
     "leaky_relu_",
     "linear",
+    "linear_cross_entropy",
     "local_response_norm",
     "log_softmax",
     "logsigmoid",

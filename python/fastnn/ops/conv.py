@@ -212,9 +212,11 @@ def conv2d(
         )
         return out3.squeeze(0)
     if isinstance(padding, str):
-        input, padding = padding_of(input, w.shape[2:], stride_, padding, dilation_, "conv2d")
+        input, widths = padding_of(input, w.shape[2:], stride_, padding, dilation_, "conv2d")
         data = input._data
-    padding_ = pair(padding, "padding", "conv2d")
+        padding_ = (widths[0], widths[1])
+    else:
+        padding_ = pair(padding, "padding", "conv2d")
     b = None if bias is None else bias._data
     _check(input, weight, bias, padding_, dilation_, groups)
     geometry = (stride_, padding_, dilation_, groups)

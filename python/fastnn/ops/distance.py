@@ -9,8 +9,9 @@ import numpy as np
 
 from .._core import make
 from ..autograd.output import accepts_out
-from .promotion import promote
+from .promotion import cast, promote
 from .select import where
+from .shape import broadcast_tensors
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
@@ -25,7 +26,7 @@ __all__ = [
 def vector_norm(x: Tensor, p: float, dim: int, keepdim: bool = False) -> Tensor:
     """The ``p``-norm along ``dim``; where it is 0, its gradient is 0 (a root would give NaN)."""
     if p == 0:
-        return (x != 0).to(x.dtype).sum(dim, keepdim)
+        return cast(x != 0, x._data.dtype).sum(dim, keepdim) + (x * 0).sum(dim, keepdim)
     if p == 1:
         return x.abs().sum(dim, keepdim)
     if p == math.inf:
@@ -55,6 +56,7 @@ def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -
         raise RuntimeError(
             f"cosine_similarity: expected common dtype to be floating point, yet common dtype is {a.dtype}"
         )
+    a, b = broadcast_tensors(a, b)
     na = vector_norm(a, 2, dim, True).clamp(min=eps)
     nb = vector_norm(b, 2, dim, True).clamp(min=eps)
     return ((a / na) * (b / nb)).sum(dim)

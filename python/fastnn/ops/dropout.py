@@ -18,6 +18,13 @@ if TYPE_CHECKING:
     from ..tensor import Tensor
 
 
+__all__ = [
+    "alpha_dropout",
+    "dropout",
+    "feature_alpha_dropout",
+]
+
+
 class DropoutBackward0(Node):
     __slots__ = ()
 

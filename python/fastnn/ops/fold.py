@@ -77,14 +77,16 @@ class Patches:
         out = np.empty((n, c, *self.kernel, *self.count), x.dtype)
         for i, j, (rows, columns) in self.taps():
             out[:, :, i, j] = padded[:, :, rows, columns]
-        return out.reshape(n, c * self.kernel[0] * self.kernel[1], -1)
+        area = self.kernel[0] * self.kernel[1]
+        return out.reshape(n, c * area, self.count[0] * self.count[1])
 
     def fold(self, columns: Any) -> Any:
         """(N, C * KH * KW, patches) to (N, C, H, W), added where patches overlap."""
         n = columns.shape[0]
-        patches = columns.reshape(n, -1, *self.kernel, *self.count)
+        c = columns.shape[1] // (self.kernel[0] * self.kernel[1])
+        patches = columns.reshape(n, c, *self.kernel, *self.count)
         (h, w), (ph, pw) = self.image, self.padding
-        out = np.zeros((n, patches.shape[1], h + 2 * ph, w + 2 * pw), columns.dtype)
+        out = np.zeros((n, c, h + 2 * ph, w + 2 * pw), columns.dtype)
         for i, j, (rows, cols) in self.taps():
             out[:, :, rows, cols] += patches[:, :, i, j]
         return np.ascontiguousarray(out[:, :, ph : ph + h, pw : pw + w])

@@ -184,13 +184,15 @@ def _sample(
     x: Tensor, positions: list[Tensor], mode: str, padding_mode: str, align: bool
 ) -> Tensor:
     if mode == "nearest":
-        return _gathered(x, [np.rint(at._data) for at in positions]) + _no_gradient(positions)
+        zero = _no_gradient(positions)
+        nearest: Tensor = _gathered(x, [np.rint(at._data) for at in positions])
+        return nearest if zero is None else nearest + zero
     floors = [np.floor(at._data) for at in positions]
     parts = [at - make(low) for at, low in zip(positions, floors, strict=True)]
     if mode == "bilinear":
-        offsets, weights = (0, 1), [[1 - part, part] for part in parts]
+        offsets, weights = range(2), [[1 - part, part] for part in parts]
     else:
-        offsets, weights = (-1, 0, 1, 2), [_cubic_weights(part) for part in parts]
+        offsets, weights = range(-1, 3), [_cubic_weights(part) for part in parts]
     sizes = x._data.shape[2:]
     terms = []
     for corner in itertools.product(range(len(offsets)), repeat=len(positions)):
@@ -206,9 +208,8 @@ def _sample(
     return stack(terms, 0).sum(0)
 
 
-def _no_gradient(positions: list[Tensor]) -> Any:
-    """A zero through which the grid has the gradient 0, as in PyTorch's nearest mode."""
+def _no_gradient(positions: list[Tensor]) -> Tensor | None:
+    """A zero through which the grid has the gradient 0, as in PyTorch's nearest mode; None where it wants none."""
     if not any(at._requires_grad for at in positions):
-        return 0
-    total: Any = sum(at * 0 for at in positions)
-    return total.unsqueeze(1)
+        return None
+    return stack([at * 0 for at in positions], 0).sum(0).unsqueeze(1)

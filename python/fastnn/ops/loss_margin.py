@@ -237,7 +237,7 @@ def multi_margin_loss(
     if weight is not None:
         terms = terms * weight[make(at)].reshape(-1, 1)
     wrong = make(np.arange(c) != at[:, None])
-    loss = where(wrong, terms, 0).sum(1) / c
+    loss: Tensor = where(wrong, terms, 0).sum(1) / c
     if reduction == "none":
         return loss.reshape(target._data.shape)
     return reduced(loss, reduction)
@@ -270,7 +270,7 @@ def multilabel_margin_loss(
     own = rows.gather(1, make(safe))
     terms = _hinge(1 - own.unsqueeze(2) + rows.unsqueeze(1))
     counted = make(kept[:, :, None] & ~is_label[:, None, :])
-    loss = where(counted, terms, 0).sum((1, 2)) / c
+    loss: Tensor = where(counted, terms, 0).sum((1, 2)) / c
     if reduction == "none":
         return loss.reshape(input._data.shape[:-1])
     return reduced(loss, reduction)

@@ -80,6 +80,8 @@ def batch_norm(
 
     S. Ioffe, C. Szegedy, "Batch normalization", 2015, algorithm 1.
     """
+    if input._data.shape == (0,):  # no samples of no channels: nothing to normalise
+        return input.clone()
     channels = _check(
         input,
         {"weight": weight, "bias": bias, "running_mean": running_mean, "running_var": running_var},

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "group_norm",
-    "instance_norm",
     "layer_norm",
     "rms_norm",
 ]
@@ -129,8 +128,8 @@ def layer_norm(
     shape = _trailing(input, normalized_shape, "layer_norm", weight=weight, bias=bias)
     data = input._data
     if data.dtype.itemsize < 4:
-        parts = (None if t is None else _wide(t) for t in (weight, bias))
-        return cast(layer_norm(_wide(input), shape, *parts, eps), data.dtype)
+        w32, b32 = (None if t is None else _wide(t) for t in (weight, bias))
+        return cast(layer_norm(_wide(input), shape, w32, b32, eps), data.dtype)
     n = math.prod(shape)
     if not data.size:
         return input.clone()

@@ -91,11 +91,13 @@ def constant_pad(x: Tensor, pad: Sequence[int], value: Scalar = 0) -> Tensor:
 
 def _sources(mode: str, n: int, before: int, after: int) -> Any:
     """Which position of an axis of ``n`` each position of the padded axis reads."""
+    if mode == "circular":  # around what remains where a width is negative
+        first, end = max(-before, 0), n - max(-after, 0)
+        around = np.arange(-max(before, 0), end - first + max(after, 0))
+        return first + around % max(end - first, 1)
     at = np.arange(-before, n + after)
     if mode == "replicate":
         return at.clip(0, n - 1)
-    if mode == "circular":
-        return at % n
     at = np.abs(at)
     return np.where(at >= n, 2 * (n - 1) - at, at)
 
@@ -176,7 +178,7 @@ def _check_own_values(x: Tensor, pad: Sequence[int], mode: str, widths: Widths) 
                 f"pad: Padding size should be less than the corresponding input dimension, got padding "
                 f"({before}, {after}) for a dim of size {n} of input {tuple(x.shape)}"
             )
-        if mode == "circular" and most > n:
+        if mode == "circular" and most > n + min(before, 0) + min(after, 0):
             raise RuntimeError(
                 "pad: Padding value causes wrapping around more than once, got padding "
                 f"({before}, {after}) for a dim of size {n} of input {tuple(x.shape)}"

@@ -16,6 +16,11 @@ if TYPE_CHECKING:
     from ..tensor import Tensor
 
 
+__all__ = [
+    "max_pool2d",
+]
+
+
 def _image(x: Tensor, operation: str) -> Any:
     data = x._data
     if data.ndim != 4:

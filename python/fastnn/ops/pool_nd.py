@@ -13,6 +13,12 @@ from .pool import adaptive_avg_pool2d, avg_pool2d, max_pool2d
 if TYPE_CHECKING:
     from ..tensor import Tensor
 
+__all__ = [
+    "adaptive_avg_pool1d",
+    "avg_pool1d",
+    "max_pool1d",
+    "max_pool3d",
+]
 IntOrInts = int | tuple[int, ...]
 
 
@@ -39,6 +45,10 @@ def step_of(stride: Any, kernel: tuple[int, ...], operation: str) -> tuple[int, 
     if stride is None or (isinstance(stride, (tuple, list)) and not stride):
         return kernel
     return numbers(stride, len(kernel), "stride", operation, 1)
+
+
+def _plane(n: tuple[int, ...]) -> tuple[int, int]:
+    return n[1], n[2]
 
 
 def _line(n: tuple[int, ...], fill: int) -> tuple[int, int]:
@@ -97,7 +107,13 @@ def max_pool3d(
     spread = numbers(dilation, 3, "dilation", "max_pool3d", 1)
     n, c, d, h, w = x._data.shape
     within, at = max_pool2d(
-        x.reshape(n * c, d, h, w), kernel[1:], step[1:], width[1:], spread[1:], ceil_mode, True
+        x.reshape(n * c, d, h, w),
+        _plane(kernel),
+        _plane(step),
+        _plane(width),
+        _plane(spread),
+        ceil_mode,
+        True,
     )
     oh, ow = within._data.shape[2:]
     flat = within.reshape(n, c, d, oh * ow)
@@ -164,11 +180,13 @@ def avg_pool3d(
     n, c, d, h, w = x._data.shape
     sums = None if divisor_override is None else 1
     rule = (ceil_mode, count_include_pad, sums)
-    within = avg_pool2d(x.reshape(n * c, d, h, w), kernel[1:], step[1:], width[1:], *rule)
+    within = avg_pool2d(
+        x.reshape(n * c, d, h, w), _plane(kernel), _plane(step), _plane(width), *rule
+    )
     oh, ow = within._data.shape[2:]
     flat = within.reshape(n, c, d, oh * ow)
     y = avg_pool2d(flat, (kernel[0], 1), (step[0], 1), (width[0], 0), *rule)
-    y = y.reshape(n, c, -1, oh, ow)
+    y = y.reshape(n, c, y._data.shape[2], oh, ow)
     if divisor_override is not None:
         y = y / divisor_override
     return y.squeeze(0) if single else y
@@ -230,7 +248,8 @@ def _lp_pool(
 ) -> Tensor:
     means = pool(x.pow(norm_type), kernel, stride, 0, ceil)
     count = math.prod(kernel)
-    return (means.sign() * means.abs().relu() * count).pow(1.0 / norm_type)
+    norm: Tensor = (means.sign() * means.abs().relu() * count).pow(1.0 / norm_type)
+    return norm
 
 
 def lp_pool1d(

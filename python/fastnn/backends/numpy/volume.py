@@ -20,7 +20,8 @@ Function = Callable[..., Array]
 
 def _slices(x: Array) -> Array:
     """(N, C, D, H, W) as (N, D, C, H, W): a batch of images for each volume."""
-    return x.swapaxes(1, 2)
+    slices: Array = x.swapaxes(1, 2)
+    return slices
 
 
 def _images(slices: Array) -> Array:
