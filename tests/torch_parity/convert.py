@@ -49,11 +49,22 @@ def to_fastnn(value: Any, leaves: list[tuple[torch.Tensor, fastnn.Tensor]] | Non
     if isinstance(value, (list, tuple)):
         items = [to_fastnn(v, leaves) for v in value]
         return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
+    if isinstance(value, torch.nn.TransformerEncoderLayer):
+        return _encoder_layer(value)
     if value is torch.nn.functional.relu:
         return fastnn.nn.functional.relu
     if value is torch.nn.functional.gelu:
         return fastnn.nn.functional.gelu
     return value
+
+
+def _encoder_layer(layer: torch.nn.TransformerEncoderLayer) -> fastnn.nn.TransformerEncoderLayer:
+    """fastnn's layer with the arguments of PyTorch's; one is an argument of ``TransformerEncoder``."""
+    return fastnn.nn.TransformerEncoderLayer(
+        layer.linear1.in_features, layer.self_attn.num_heads, layer.linear1.out_features, layer.dropout.p,
+        to_fastnn(layer.activation), layer.norm1.eps, layer.self_attn.batch_first, layer.norm_first,
+        layer.linear1.bias is not None, dtype=to_fastnn(layer.linear1.weight.dtype),
+    )  # fmt: skip
 
 
 def _like(t: fastnn.Tensor, value: torch.Tensor) -> fastnn.Tensor:

@@ -67,7 +67,8 @@ class _TransformerLayer(Module):
     norm_first: bool
 
     def _feed_forward(self, x: Tensor) -> Tensor:
-        return self.linear2(self.dropout(self.activation(self.linear1(x))))  # type: ignore[no-any-return]
+        out: Tensor = self.linear2(self.dropout(self.activation(self.linear1(x))))
+        return out
 
 
 class TransformerEncoderLayer(_TransformerLayer):
@@ -131,14 +132,16 @@ class TransformerEncoderLayer(_TransformerLayer):
             y, _ = self.self_attn(
                 x, x, x, src_key_padding_mask, need_weights=False, attn_mask=src_mask, is_causal=is_causal
             )  # fmt: skip
-            return self.dropout1(y)  # type: ignore[no-any-return]
+            out: Tensor = self.dropout1(y)
+            return out
 
         x = src
         if self.norm_first:
             x = x + attend(self.norm1(x))
             return x + self.dropout2(self._feed_forward(self.norm2(x)))
         x = self.norm1(x + attend(x))
-        return self.norm2(x + self.dropout2(self._feed_forward(x)))  # type: ignore[no-any-return]
+        x = self.norm2(x + self.dropout2(self._feed_forward(x)))
+        return x
 
 
 class TransformerDecoderLayer(_TransformerLayer):
@@ -195,14 +198,16 @@ class TransformerDecoderLayer(_TransformerLayer):
             y, _ = self.self_attn(
                 x, x, x, tgt_key_padding_mask, need_weights=False, attn_mask=tgt_mask, is_causal=tgt_is_causal
             )  # fmt: skip
-            return self.dropout1(y)  # type: ignore[no-any-return]
+            out: Tensor = self.dropout1(y)
+            return out
 
         def look_up(x: Tensor) -> Tensor:
             y, _ = self.multihead_attn(
                 x, memory, memory, memory_key_padding_mask, need_weights=False, attn_mask=memory_mask,
                 is_causal=memory_is_causal,
             )  # fmt: skip
-            return self.dropout2(y)  # type: ignore[no-any-return]
+            out: Tensor = self.dropout2(y)
+            return out
 
         x = tgt
         if self.norm_first:
@@ -211,7 +216,8 @@ class TransformerDecoderLayer(_TransformerLayer):
             return x + self.dropout3(self._feed_forward(self.norm3(x)))
         x = self.norm1(x + attend(x))
         x = self.norm2(x + look_up(x))
-        return self.norm3(x + self.dropout3(self._feed_forward(x)))  # type: ignore[no-any-return]
+        x = self.norm3(x + self.dropout3(self._feed_forward(x)))
+        return x
 
 
 class TransformerEncoder(Module):
@@ -385,11 +391,12 @@ class Transformer(Module):
         memory = self.encoder(
             src, mask=src_mask, src_key_padding_mask=src_key_padding_mask, is_causal=src_is_causal
         )
-        return self.decoder(  # type: ignore[no-any-return]
+        out: Tensor = self.decoder(
             tgt, memory, tgt_mask=tgt_mask, memory_mask=memory_mask, tgt_key_padding_mask=tgt_key_padding_mask,
             memory_key_padding_mask=memory_key_padding_mask, tgt_is_causal=tgt_is_causal,
             memory_is_causal=memory_is_causal,
         )  # fmt: skip
+        return out
 
     @staticmethod
     def generate_square_subsequent_mask(sz: int, device: Any = None, dtype: Any = None) -> Tensor:
