@@ -131,6 +131,7 @@ __all__ = [
     "dtype",
     "enable_grad",
     "float",
+    "func",
     "float16",
     "float32",
     "float64",
@@ -197,7 +198,7 @@ __all__ += _softmax.__all__
 __all__ += _unary.__all__
 
 # Imported on first use: what training itself does not need
-_LAZY = {"utils": ".utils", "vision": ".vision"}
+_LAZY = {"func": ".func", "utils": ".utils", "vision": ".vision"}
 _LAZY_NAMES = {"save": ".serialization", "load": ".serialization"}
 
 

@@ -1,5 +1,8 @@
 """Layers, containers and losses."""
 
+import importlib
+from typing import Any
+
 from . import functional, init, utils
 from .activation import (
     CELU,
@@ -331,3 +334,12 @@ __all__ = [
     "init",
     "utils",
 ]
+
+# Loaded on first use: PyTorch's file names, for the scripts that import by them
+_LAZY = ("modules",)
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        return importlib.import_module(f".{name}", __name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -135,10 +135,11 @@ class TransformerEncoderLayer(_TransformerLayer):
             out: Tensor = self.dropout1(y)
             return out
 
-        x = src
+        x: Tensor = src
         if self.norm_first:
             x = x + attend(self.norm1(x))
-            return x + self.dropout2(self._feed_forward(self.norm2(x)))
+            x = x + self.dropout2(self._feed_forward(self.norm2(x)))
+            return x
         x = self.norm1(x + attend(x))
         x = self.norm2(x + self.dropout2(self._feed_forward(x)))
         return x
@@ -209,11 +210,12 @@ class TransformerDecoderLayer(_TransformerLayer):
             out: Tensor = self.dropout2(y)
             return out
 
-        x = tgt
+        x: Tensor = tgt
         if self.norm_first:
             x = x + attend(self.norm1(x))
             x = x + look_up(self.norm2(x))
-            return x + self.dropout3(self._feed_forward(self.norm3(x)))
+            x = x + self.dropout3(self._feed_forward(self.norm3(x)))
+            return x
         x = self.norm1(x + attend(x))
         x = self.norm2(x + look_up(x))
         x = self.norm3(x + self.dropout3(self._feed_forward(x)))
@@ -253,7 +255,7 @@ class TransformerEncoder(Module):
         is_causal: bool | None = None,
     ) -> Tensor:
         """The last layer's output; ``is_causal`` None finds out whether ``mask`` is causal."""
-        x = src
+        x: Tensor = src
         first = next(iter(self.layers), None)
         batch_first = first is not None and getattr(
             getattr(first, "self_attn", None), "batch_first", False
@@ -285,7 +287,7 @@ class TransformerDecoder(Module):
         memory_is_causal: bool = False,
     ) -> Tensor:
         """The last layer's output; ``tgt_is_causal`` None finds out whether ``tgt_mask`` is causal."""
-        x = tgt
+        x: Tensor = tgt
         first = next(iter(self.layers), None)
         batch_first = first is not None and getattr(
             getattr(first, "self_attn", None), "batch_first", False
