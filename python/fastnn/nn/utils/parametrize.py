@@ -144,25 +144,29 @@ class ParametrizationList(ModuleList):
         return x
 
 
+def _deepcopy(self: Any, memo: dict[int, Any]) -> Any:
+    """A copy with a class of its own, so that removing a parametrization of one leaves the other alone."""
+    cls = type(self)
+    kept = {k: v for k, v in vars(cls).items() if k not in ("__dict__", "__weakref__")}
+    new = object.__new__(type(cls.__name__, cls.__bases__, kept))
+    memo[id(self)] = new
+    for key, value in self.__dict__.items():
+        object.__setattr__(new, key, copy.deepcopy(value, memo))
+    return new
+
+
+def _refuse(self: Any) -> Any:
+    raise RuntimeError(
+        "Serialization of parametrized modules is only supported through state_dict()"
+    )
+
+
 def _parametrized_class(module: Module) -> None:
     """Give ``module`` a class of its own, to hold the properties of its parametrized tensors."""
     cls = type(module)
-
-    def deepcopy(self: Any, memo: dict[int, Any]) -> Any:
-        new = self.__new__(type(self))
-        memo[id(self)] = new
-        for key, value in self.__dict__.items():
-            object.__setattr__(new, key, copy.deepcopy(value, memo))
-        return new
-
-    def refuse(self: Any) -> Any:
-        raise RuntimeError(
-            "Serialization of parametrized modules is only supported through state_dict()"
-        )
-
-    members: dict[str, Any] = {"__getstate__": refuse, "_parametrized_from": cls}
+    members: dict[str, Any] = {"__getstate__": _refuse, "_parametrized_from": cls}
     if not hasattr(cls, "__deepcopy__"):
-        members["__deepcopy__"] = deepcopy
+        members["__deepcopy__"] = _deepcopy
     module.__class__ = type(f"Parametrized{cls.__name__}", (cls,), members)
 
 
