@@ -335,8 +335,8 @@ __all__ = [
     "utils",
 ]
 
-# Loaded on first use: PyTorch's file names, for the scripts that import by them
-_LAZY = ("modules",)
+# Loaded on first use: what scripts import by PyTorch's file names
+_LAZY = ("attention", "modules")
 
 
 def __getattr__(name: str) -> Any:

@@ -148,7 +148,7 @@ def _deepcopy(self: Any, memo: dict[int, Any]) -> Any:
     """A copy with a class of its own, so that removing a parametrization of one leaves the other alone."""
     cls = type(self)
     kept = {k: v for k, v in vars(cls).items() if k not in ("__dict__", "__weakref__")}
-    new = object.__new__(type(cls.__name__, cls.__bases__, kept))
+    new: Any = object.__new__(type(cls.__name__, cls.__bases__, kept))
     memo[id(self)] = new
     for key, value in self.__dict__.items():
         object.__setattr__(new, key, copy.deepcopy(value, memo))
