@@ -235,6 +235,7 @@ __all__ = [
     "dtype",
     "enable_grad",
     "float",
+    "func",
     "float16",
     "float32",
     "float64",

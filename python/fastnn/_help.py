@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import importlib
 import sys
 from collections.abc import Callable, Iterable
-from typing import NoReturn
+from typing import Any
 
 # What scripts use of PyTorch that is not here, and what to do instead
 _ADVICE = {
@@ -67,10 +68,12 @@ def missing(owner: str, name: str, known: Iterable[str]) -> str:
     return f"{text}; the nearest that it has: {', '.join(folded[n] for n in near)}"
 
 
-def getattr_of(module: str) -> Callable[[str], NoReturn]:
-    """A ``__getattr__`` for ``module`` that raises AttributeError with the nearest names."""
+def getattr_of(module: str, lazy: tuple[str, ...] = ()) -> Callable[[str], Any]:
+    """A ``__getattr__`` for ``module``: imports ``lazy`` submodules, and raises with the nearest names for others."""
 
-    def __getattr__(name: str) -> NoReturn:
+    def __getattr__(name: str) -> Any:
+        if name in lazy:
+            return importlib.import_module(f".{name}", module)
         owner = f"module {module!r}"
         if name.startswith("__"):  # Python's own questions
             raise AttributeError(f"{owner} has no attribute {name!r}")

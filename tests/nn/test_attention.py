@@ -147,3 +147,13 @@ def test_causal_hint_with_extra_keys() -> None:
     assert none is None
     # The same sums of 5 terms in another order
     np.testing.assert_allclose(without.tolist(), with_weights.tolist(), rtol=0, atol=1e-6)
+
+
+def test_choice_of_a_kernel() -> None:
+    from fastnn.nn.attention import SDPBackend, sdpa_kernel
+
+    x = fastnn.ones(2, 3)
+    with sdpa_kernel([SDPBackend.FLASH_ATTENTION, SDPBackend.MATH]):
+        assert fastnn.equal(sdpa(x, x, x), x)
+    with pytest.raises(AssertionError, match="SDPBackend"), sdpa_kernel([]):
+        pass

@@ -198,6 +198,24 @@ class ModuleList(_Row):
         modules.insert(index, module)
         self._renumber(modules)
 
+    def __repr__(self) -> str:
+        """The modules, with those in a row that print the same as one line."""
+        groups: list[tuple[int, int, str]] = []
+        for i, module in enumerate(self):
+            text = repr(module)
+            if groups and groups[-1][2] == text:
+                groups[-1] = (groups[-1][0], i, text)
+            else:
+                groups.append((i, i, text))
+        lines = [
+            (f"({a}): {text}" if a == b else f"({a}-{b}): {b - a + 1} x {text}").replace(
+                "\n", "\n  "
+            )
+            for a, b, text in groups
+        ]
+        name = self._get_name()
+        return f"{name}(\n  " + "\n  ".join(lines) + "\n)" if lines else f"{name}()"
+
     def __add__(self, other: Iterable[Module]) -> ModuleList:
         return ModuleList([*self, *other])
 

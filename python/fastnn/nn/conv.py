@@ -181,14 +181,13 @@ class Conv2d(_Conv):
 
     def forward(self, input: Tensor, activation: str | None = None) -> Tensor:
         """(N, in_channels, H, W) to (N, out_channels, H', W'); ``activation`` is None or "relu"."""
-        members = self._parameters
         padding: Any = self.padding
         if self.padding_mode != "zeros":
             input, padding = self._padded(input)
         return conv_ops.conv2d(
             input,
-            members["weight"],  # type: ignore[arg-type]
-            members["bias"],
+            self.weight,
+            self.bias,
             self.stride,  # type: ignore[arg-type]
             padding,
             self.dilation,  # type: ignore[arg-type]

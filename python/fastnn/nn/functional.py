@@ -18,6 +18,7 @@ from ..ops.activation_table import (
     softsign,
     tanhshrink,
 )
+from ..ops.attention import scaled_dot_product_attention
 from ..ops.bilinear import bilinear
 from ..ops.conv import conv2d
 from ..ops.conv_nd import conv1d, conv3d, conv_transpose1d, conv_transpose2d, conv_transpose3d
@@ -31,6 +32,7 @@ from ..ops.dropout import (
     dropout3d,
     feature_alpha_dropout,
 )
+from ..ops.embedding import embedding, embedding_bag
 from ..ops.fold import channel_shuffle, fold, pixel_shuffle, pixel_unshuffle, unfold
 from ..ops.gemm import linear
 from ..ops.grid import affine_grid, grid_sample
@@ -59,6 +61,7 @@ from ..ops.loss_regression import (
     poisson_nll_loss,
     smooth_l1_loss,
 )
+from ..ops.multihead import multi_head_attention_forward
 from ..ops.norm import batch_norm
 from ..ops.norm_rows import (
     group_norm,
@@ -151,6 +154,8 @@ __all__ = [
     "dropout3d",
     "elu",
     "elu_",
+    "embedding",
+    "embedding_bag",
     "feature_alpha_dropout",
     "fold",
     "gaussian_nll_loss",
@@ -190,6 +195,7 @@ __all__ = [
     "max_unpool3d",
     "mish",
     "mse_loss",
+    "multi_head_attention_forward",
     "multi_margin_loss",
     "multilabel_margin_loss",
     "multilabel_soft_margin_loss",
@@ -209,6 +215,7 @@ __all__ = [
     "rms_norm",
     "rrelu",
     "rrelu_",
+    "scaled_dot_product_attention",
     "selu",
     "selu_",
     "sigmoid",

@@ -15,22 +15,22 @@ Hooks = OrderedDict[int, Any]
 
 
 class _GlobalHooks:
-    """The hooks of all modules."""
+    """The hooks of all modules.
+
+    ``calls`` holds (kind, hook) of all that hook on calls, so that a call asks one dictionary whether there are any.
+    """
 
     def __init__(self) -> None:
-        self.forward_pre: Hooks = OrderedDict()
-        self.forward: Hooks = OrderedDict()
+        self.calls: OrderedDict[int, tuple[str, Any]] = OrderedDict()
         self.with_kwargs: set[int] = set()
         self.always_call: set[int] = set()
-        self.backward_pre: Hooks = OrderedDict()
-        self.backward: Hooks = OrderedDict()
         self.parameter: Hooks = OrderedDict()
         self.buffer: Hooks = OrderedDict()
         self.module: Hooks = OrderedDict()
 
-    def calls(self) -> bool:
-        """Whether there is a hook that calls of modules must know of."""
-        return bool(self.forward_pre or self.forward or self.backward_pre or self.backward)
+    def of_kind(self, kind: str) -> Hooks:
+        """The hooks on calls of one kind."""
+        return OrderedDict((key, hook) for key, (k, hook) in self.calls.items() if k == kind)
 
 
 everywhere = _GlobalHooks()
@@ -38,7 +38,7 @@ everywhere = _GlobalHooks()
 
 def register_module_forward_pre_hook(hook: Callable[..., Any]) -> RemovableHandle:
     """Call ``hook(module, args)`` before every module's ``forward``; what it returns replaces the arguments."""
-    return RemovableHandle(everywhere.forward_pre, hook)
+    return RemovableHandle(everywhere.calls, ("forward_pre", hook))
 
 
 def register_module_forward_hook(
@@ -48,7 +48,7 @@ def register_module_forward_hook(
 
     Args: as ``Module.register_forward_hook``.
     """
-    handle = RemovableHandle(everywhere.forward, hook)
+    handle = RemovableHandle(everywhere.calls, ("forward", hook))
     if with_kwargs:
         everywhere.with_kwargs.add(handle.id)
     if always_call:
@@ -58,12 +58,12 @@ def register_module_forward_hook(
 
 def register_module_full_backward_pre_hook(hook: Callable[..., Any]) -> RemovableHandle:
     """Call ``hook(module, grad_output)`` before every module's gradient; what it returns replaces ``grad_output``."""
-    return RemovableHandle(everywhere.backward_pre, hook)
+    return RemovableHandle(everywhere.calls, ("backward_pre", hook))
 
 
 def register_module_full_backward_hook(hook: Callable[..., Any]) -> RemovableHandle:
     """Call ``hook(module, grad_input, grad_output)`` after every module's gradient; see ``Module``'s method."""
-    return RemovableHandle(everywhere.backward, hook)
+    return RemovableHandle(everywhere.calls, ("backward", hook))
 
 
 register_module_backward_hook = register_module_full_backward_hook
@@ -200,7 +200,10 @@ class _BackwardHooks:
 
 
 def _run_pre_hooks(module: Any, args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-    for key, hook in (*everywhere.forward_pre.items(), *module._forward_pre_hooks.items()):
+    for key, hook in (
+        *everywhere.of_kind("forward_pre").items(),
+        *module._forward_pre_hooks.items(),
+    ):
         if key in module._forward_pre_hooks_with_kwargs:
             changed = hook(module, args, kwargs)
             if changed is not None:
@@ -223,7 +226,7 @@ def call_with_hooks(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) 
     hooks = [
         (key, hook, key in known.with_kwargs, key in known.always_call)
         for source, known in (
-            (everywhere.forward, everywhere),
+            (everywhere.of_kind("forward"), everywhere),
             (module._forward_hooks, _Flags(module)),
         )
         for key, hook in source.items()
@@ -236,8 +239,8 @@ def call_with_hooks(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) 
     try:
         args, kwargs = _run_pre_hooks(module, args, kwargs)
         watch = None
-        pre = [*everywhere.backward_pre.values(), *module._backward_pre_hooks.values()]
-        full = [*everywhere.backward.values(), *module._backward_hooks.values()]
+        pre = [*everywhere.of_kind("backward_pre").values(), *module._backward_pre_hooks.values()]
+        full = [*everywhere.of_kind("backward").values(), *module._backward_hooks.values()]
         if (pre or full) and mode.enabled:
             watch = _BackwardHooks(module, pre, full)
             args = watch.gate_inputs(args)
@@ -291,7 +294,7 @@ class HookMethods:
             or self._forward_pre_hooks
             or self._backward_hooks
             or self._backward_pre_hooks
-            or everywhere.calls()
+            or everywhere.calls
         )
 
     def register_forward_pre_hook(

@@ -83,7 +83,7 @@ class Module(HookMethods, StateMethods):
                 or self._forward_pre_hooks
                 or self._backward_hooks
                 or self._backward_pre_hooks
-                or everywhere.calls()
+                or everywhere.calls
             ):
                 return call_with_hooks(self, args, kwargs)
             return self.forward(*args, **kwargs)

@@ -68,10 +68,7 @@ class LayerNorm(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         """The normalised input."""
-        members = self._parameters
-        return norm_rows.layer_norm(
-            input, self.normalized_shape, members["weight"], members["bias"], self.eps
-        )
+        return norm_rows.layer_norm(input, self.normalized_shape, self.weight, self.bias, self.eps)
 
     def extra_repr(self) -> str:
         """The arguments that ``repr`` shows."""

@@ -67,7 +67,8 @@ class _TransformerLayer(Module):
     norm_first: bool
 
     def _feed_forward(self, x: Tensor) -> Tensor:
-        return self.linear2(self.dropout(self.activation(self.linear1(x))))  # type: ignore[no-any-return]
+        out: Tensor = self.linear2(self.dropout(self.activation(self.linear1(x))))
+        return out
 
 
 class TransformerEncoderLayer(_TransformerLayer):
@@ -131,14 +132,17 @@ class TransformerEncoderLayer(_TransformerLayer):
             y, _ = self.self_attn(
                 x, x, x, src_key_padding_mask, need_weights=False, attn_mask=src_mask, is_causal=is_causal
             )  # fmt: skip
-            return self.dropout1(y)  # type: ignore[no-any-return]
+            out: Tensor = self.dropout1(y)
+            return out
 
-        x = src
+        x: Tensor = src
         if self.norm_first:
             x = x + attend(self.norm1(x))
-            return x + self.dropout2(self._feed_forward(self.norm2(x)))
+            x = x + self.dropout2(self._feed_forward(self.norm2(x)))
+            return x
         x = self.norm1(x + attend(x))
-        return self.norm2(x + self.dropout2(self._feed_forward(x)))  # type: ignore[no-any-return]
+        x = self.norm2(x + self.dropout2(self._feed_forward(x)))
+        return x
 
 
 class TransformerDecoderLayer(_TransformerLayer):
@@ -195,23 +199,27 @@ class TransformerDecoderLayer(_TransformerLayer):
             y, _ = self.self_attn(
                 x, x, x, tgt_key_padding_mask, need_weights=False, attn_mask=tgt_mask, is_causal=tgt_is_causal
             )  # fmt: skip
-            return self.dropout1(y)  # type: ignore[no-any-return]
+            out: Tensor = self.dropout1(y)
+            return out
 
         def look_up(x: Tensor) -> Tensor:
             y, _ = self.multihead_attn(
                 x, memory, memory, memory_key_padding_mask, need_weights=False, attn_mask=memory_mask,
                 is_causal=memory_is_causal,
             )  # fmt: skip
-            return self.dropout2(y)  # type: ignore[no-any-return]
+            out: Tensor = self.dropout2(y)
+            return out
 
-        x = tgt
+        x: Tensor = tgt
         if self.norm_first:
             x = x + attend(self.norm1(x))
             x = x + look_up(self.norm2(x))
-            return x + self.dropout3(self._feed_forward(self.norm3(x)))
+            x = x + self.dropout3(self._feed_forward(self.norm3(x)))
+            return x
         x = self.norm1(x + attend(x))
         x = self.norm2(x + look_up(x))
-        return self.norm3(x + self.dropout3(self._feed_forward(x)))  # type: ignore[no-any-return]
+        x = self.norm3(x + self.dropout3(self._feed_forward(x)))
+        return x
 
 
 class TransformerEncoder(Module):
@@ -247,7 +255,7 @@ class TransformerEncoder(Module):
         is_causal: bool | None = None,
     ) -> Tensor:
         """The last layer's output; ``is_causal`` None finds out whether ``mask`` is causal."""
-        x = src
+        x: Tensor = src
         first = next(iter(self.layers), None)
         batch_first = first is not None and getattr(
             getattr(first, "self_attn", None), "batch_first", False
@@ -279,7 +287,7 @@ class TransformerDecoder(Module):
         memory_is_causal: bool = False,
     ) -> Tensor:
         """The last layer's output; ``tgt_is_causal`` None finds out whether ``tgt_mask`` is causal."""
-        x = tgt
+        x: Tensor = tgt
         first = next(iter(self.layers), None)
         batch_first = first is not None and getattr(
             getattr(first, "self_attn", None), "batch_first", False
@@ -385,11 +393,12 @@ class Transformer(Module):
         memory = self.encoder(
             src, mask=src_mask, src_key_padding_mask=src_key_padding_mask, is_causal=src_is_causal
         )
-        return self.decoder(  # type: ignore[no-any-return]
+        out: Tensor = self.decoder(
             tgt, memory, tgt_mask=tgt_mask, memory_mask=memory_mask, tgt_key_padding_mask=tgt_key_padding_mask,
             memory_key_padding_mask=memory_key_padding_mask, tgt_is_causal=tgt_is_causal,
             memory_is_causal=memory_is_causal,
         )  # fmt: skip
+        return out
 
     @staticmethod
     def generate_square_subsequent_mask(sz: int, device: Any = None, dtype: Any = None) -> Tensor:
@@ -397,8 +406,8 @@ class Transformer(Module):
 
         >>> import fastnn
         >>> fastnn.nn.Transformer.generate_square_subsequent_mask(2)
-        tensor([[0., -inf],
-                [0., 0.]])
+        tensor([[  0., -inf],
+                [  0.,   0.]])
         """
         from .._device import check_device
 

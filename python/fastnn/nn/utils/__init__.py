@@ -1,5 +1,38 @@
 """Helpers for training and for the parameters of modules."""
 
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
 from . import rnn
 
-__all__ = ["rnn"]
+# Loaded on first use: what layers themselves do not need, and what needs layers
+_MODULES = ("parametrizations", "parametrize", "prune", "stateless")
+_NAMES = {
+    "clip_grad_norm": "clip_grad",
+    "clip_grad_norm_": "clip_grad",
+    "clip_grad_value_": "clip_grad",
+    "clip_grads_with_norm_": "clip_grad",
+    "fuse_conv_bn_eval": "fusion",
+    "fuse_conv_bn_weights": "fusion",
+    "fuse_linear_bn_eval": "fusion",
+    "fuse_linear_bn_weights": "fusion",
+    "get_total_norm": "clip_grad",
+    "parameters_to_vector": "convert_parameters",
+    "remove_spectral_norm": "_spectral_norm",
+    "remove_weight_norm": "_weight_norm",
+    "skip_init": "init",
+    "spectral_norm": "_spectral_norm",
+    "vector_to_parameters": "convert_parameters",
+    "weight_norm": "_weight_norm",
+}
+__all__ = [*_MODULES, *_NAMES, "rnn"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _NAMES:
+        return getattr(importlib.import_module(f".{_NAMES[name]}", __name__), name)
+    if name in _MODULES or name in _NAMES.values():
+        return importlib.import_module(f".{name}", __name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
