@@ -106,9 +106,7 @@ def _check_result(t: Tensor) -> None:
     if not _check_nan:
         return
     problem = _what(t._data)
-    if problem is None or (
-        _only_minus_infinity(t._data) and not node.name().startswith(_NO_MASKS)
-    ):
+    if problem is None or (_only_minus_infinity(t._data) and not node.name().startswith(_NO_MASKS)):
         return
     shapes = [tuple(e._data.shape) for e in node.saved or () if hasattr(e, "_data")]
     of = f", computed from shapes {', '.join(map(str, shapes))}" if shapes else ""

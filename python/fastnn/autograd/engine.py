@@ -32,7 +32,9 @@ before_hooks: weakref.WeakKeyDictionary[Any, OrderedDict[int, Any]] = weakref.We
 after_hooks: weakref.WeakKeyDictionary[Any, OrderedDict[int, Any]] = weakref.WeakKeyDictionary()
 # Nodes whose saved tensors were dropped, and what computes them again (utils.checkpoint).
 recomputations: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
-check_gradients: Any = None  # set by anomaly detection: called with each node, its gradients and its results
+check_gradients: Any = (
+    None  # set by anomaly detection: called with each node, its gradients and its results
+)
 
 
 def _count_dependencies(roots: Sequence[Any]) -> dict[Any, int]:
@@ -338,7 +340,9 @@ def backward(
     outputs = [tensors] if isinstance(tensors, _core.TensorBase) else list(tensors)
     if grad_variables is not None:
         if grad_tensors is not None:
-            raise RuntimeError("backward: give grad_tensors or grad_variables (its old name), not both")
+            raise RuntimeError(
+                "backward: give grad_tensors or grad_variables (its old name), not both"
+            )
         grad_tensors = grad_variables
     if inputs is not None:
         if isinstance(inputs, _core.TensorBase):
@@ -401,7 +405,9 @@ def grad(
     2.0
     """
     if not only_inputs:
-        raise ValueError("grad: only_inputs=False is not supported: call backward, which accumulates")
+        raise ValueError(
+            "grad: only_inputs=False is not supported: call backward, which accumulates"
+        )
     if isinstance(inputs, dict):
         found = grad(
             outputs, list(inputs.values()), grad_outputs, retain_graph, create_graph,
@@ -466,7 +472,9 @@ def _batched(
             )
     sizes = {g._data.shape[0] for g in given}
     if len(sizes) != 1:
-        raise RuntimeError(f"grad: the batches of the grad_outputs have different sizes: {sorted(sizes)}")
+        raise RuntimeError(
+            f"grad: the batches of the grad_outputs have different sizes: {sorted(sizes)}"
+        )
     (n,) = sizes
     if n == 0:
         return tuple(_core.make(np.zeros((0, *x._data.shape), x._data.dtype)) for x in ins)

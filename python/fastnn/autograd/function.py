@@ -295,12 +295,16 @@ def once_differentiable(fn: Callable[..., Any]) -> Callable[..., Any]:
         finally:
             mode.enabled = record
         edges = tuple(
-            edge_of(g) for g in grads if isinstance(g, TensorBase) and g._requires_grad  # type: ignore[arg-type]
+            edge_of(g)
+            for g in grads
+            if isinstance(g, TensorBase) and g._requires_grad  # type: ignore[arg-type]
         )
         node = ctx._node() if ctx._node is not None else None
         saved = [] if node is None else node.unpack()
         edges += tuple(
-            edge_of(t) for t in saved if isinstance(t, TensorBase) and t._requires_grad  # type: ignore[arg-type]
+            edge_of(t)
+            for t in saved
+            if isinstance(t, TensorBase) and t._requires_grad  # type: ignore[arg-type]
         )
         if not record or not edges:
             return results

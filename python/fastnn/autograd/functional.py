@@ -42,9 +42,7 @@ def _tensors(value: Any, what: str, operation: str) -> tuple[bool, tuple[Any, ..
 def _fresh(inputs: tuple[Any, ...], create_graph: bool) -> tuple[Any, ...]:
     """Inputs to differentiate by: the same values, recorded, part of the caller's graph where ``create_graph``."""
     return tuple(
-        x.clone()
-        if create_graph and x._requires_grad
-        else x.detach().clone().requires_grad_()
+        x.clone() if create_graph and x._requires_grad else x.detach().clone().requires_grad_()
         for x in inputs
     )
 
@@ -141,7 +139,9 @@ def jacobian(
             for j in range(o._data.size):
                 one = np.zeros(o._data.size, o._data.dtype)
                 one[j] = 1
-                found = _gradients((o,), xs, (_core.make(one.reshape(o._data.shape)),), create_graph)
+                found = _gradients(
+                    (o,), xs, (_core.make(one.reshape(o._data.shape)),), create_graph
+                )
                 for row, g in zip(
                     rows, _filled(found, xs, strict, _INDEPENDENT.format(n=n)), strict=True
                 ):
@@ -254,9 +254,7 @@ def _vector(v: Any, like: tuple[Any, ...], what: str, operation: str) -> tuple[A
     for i, (a, b) in enumerate(zip(vs, like, strict=True)):
         if a._data.shape != b._data.shape:
             at = f"Entry {i} in " if len(like) > 1 else ""
-            raise RuntimeError(
-                f"{at}v has invalid size: should be {b.shape} but got {a.shape}."
-            )
+            raise RuntimeError(f"{at}v has invalid size: should be {b.shape} but got {a.shape}.")
     return vs
 
 
@@ -293,7 +291,12 @@ def vjp(
         _check_outputs(outputs, strict)
         vs = _vector(v, outputs, "output of the user-provided function", "vjp")
         found = _gradients(outputs, xs, vs, create_graph)
-        grads = _filled(found, xs, strict, "The output of the user-provided function is independent of input {i}.")
+        grads = _filled(
+            found,
+            xs,
+            strict,
+            "The output of the user-provided function is independent of input {i}.",
+        )
     return (
         _as_given(outputs, several_out, create_graph),
         _as_given(grads, several_in, create_graph),
@@ -335,10 +338,14 @@ def jvp(
                 f"The output of the user-provided function is independent of input {i}. "
                 "This is not allowed in strict mode."
             )
-        pairs = [(g, w) for g, w in zip(back, vs, strict=True) if g is not None and g._requires_grad]
+        pairs = [
+            (g, w) for g, w in zip(back, vs, strict=True) if g is not None and g._requires_grad
+        ]
         if pairs:
             gs, ws = zip(*pairs, strict=True)
-            found = engine.grad(gs, us, ws, create_graph=create_graph, retain_graph=True, allow_unused=True)
+            found = engine.grad(
+                gs, us, ws, create_graph=create_graph, retain_graph=True, allow_unused=True
+            )
         else:
             found = (None,) * len(us)
         result = [_zeros(o) if g is None else g for g, o in zip(found, outputs, strict=True)]

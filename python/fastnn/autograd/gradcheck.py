@@ -224,7 +224,9 @@ def gradcheck(
         raise ValueError("gradcheck expects at least one input tensor to require gradient")
     for a in args:
         if getattr(a, "_requires_grad", False) and 0 in a._data.strides and a._data.size > 1:
-            raise ValueError("gradcheck: an input is expanded: clone() it, its elements share memory")
+            raise ValueError(
+                "gradcheck: an input is expanded: clone() it, its elements share memory"
+            )
     if not check_backward_ad:
         return True
     try:

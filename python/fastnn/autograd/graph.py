@@ -48,7 +48,9 @@ def get_gradient_edge(tensor: Tensor) -> GradientEdge:
         RuntimeError: it does not require grad.
     """
     if not tensor._requires_grad:
-        raise RuntimeError("It is not possible to get the gradient edge for a Tensor that does not require gradients")
+        raise RuntimeError(
+            "It is not possible to get the gradient edge for a Tensor that does not require gradients"
+        )
     node: Any = tensor._node or tensor
     return GradientEdge(node, getattr(node, "index", 0))
 
@@ -156,7 +158,9 @@ class save_on_cpu:
 
     def __init__(self, pin_memory: bool = False, device_type: str = "cuda") -> None:
         if pin_memory:
-            raise ValueError("save_on_cpu: pin_memory=True is not supported: there is no memory to pin it for")
+            raise ValueError(
+                "save_on_cpu: pin_memory=True is not supported: there is no memory to pin it for"
+            )
 
     def __enter__(self) -> None:
         return None

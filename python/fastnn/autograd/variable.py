@@ -24,7 +24,9 @@ class Variable(metaclass=_VariableMeta):
     tensor([1., 1.], requires_grad=True)
     """
 
-    def __new__(cls, data: Any = None, requires_grad: bool | None = None, volatile: Any = None) -> Any:  # type: ignore[misc]
+    def __new__(
+        cls, data: Any = None, requires_grad: bool | None = None, volatile: Any = None
+    ) -> Any:  # type: ignore[misc]
         """``data`` as a tensor outside the graph that shares its memory.
 
         Raises:

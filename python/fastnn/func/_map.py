@@ -27,7 +27,9 @@ def _spread(dims: Any, nest: Any, name: str) -> Any:
     ):
         items = [_spread(d, v, name) for d, v in zip(dims, nest, strict=True)]
         return type(nest)(*items) if hasattr(nest, "_fields") else type(nest)(items)
-    raise ValueError(f"vmap: {name}={dims!r} does not fit {type(nest).__name__} of {len(leaves(nest))} values")
+    raise ValueError(
+        f"vmap: {name}={dims!r} does not fit {type(nest).__name__} of {len(leaves(nest))} values"
+    )
 
 
 def vmap(

@@ -33,9 +33,7 @@ def _picked(args: tuple[Any, ...], argnums: int | tuple[int, ...], name: str) ->
     numbers = [argnums] if isinstance(argnums, int) else list(argnums)
     for n in numbers:
         if not -len(args) <= n < len(args):
-            raise RuntimeError(
-                f"{name}: Got argnum={n}, but only {len(args)} positional inputs"
-            )
+            raise RuntimeError(f"{name}: Got argnum={n}, but only {len(args)} positional inputs")
     return [n % len(args) for n in numbers]
 
 
@@ -85,9 +83,7 @@ def _pull_back(outputs: list[Any], gradients: list[Any], xs: list[Any], keep: bo
             list(outs), wanted, list(gs), retain_graph=keep or record, create_graph=record, allow_unused=True
         )  # fmt: skip
         found = {id(x): g for x, g in zip(wanted, grads, strict=True)}
-    return [
-        make(np.zeros_like(x._data)) if found.get(id(x)) is None else found[id(x)] for x in xs
-    ]
+    return [make(np.zeros_like(x._data)) if found.get(id(x)) is None else found[id(x)] for x in xs]
 
 
 def _out(value: Any, kept: bool) -> Any:
