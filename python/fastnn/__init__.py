@@ -153,6 +153,7 @@ __all__ = [
     "float16",
     "float32",
     "float64",
+    "func",
     "finfo",
     "get_default_dtype",
     "iinfo",
@@ -167,6 +168,8 @@ __all__ = [
     "int32",
     "int64",
     "int8",
+    "is_anomaly_check_nan_enabled",
+    "is_anomaly_enabled",
     "is_grad_enabled",
     "is_inference_mode_enabled",
     "load",
@@ -205,6 +208,7 @@ __all__ = [
     "uint8",
     "utils",
     "vision",
+    "vmap",
 ]
 __all__ += _activation.__all__
 __all__ += _arrange.__all__
@@ -229,8 +233,14 @@ __all__ += _unary.__all__
 __all__ += _views.__all__
 
 # Imported on first use: what training itself does not need
-_LAZY = {"signal": ".signal", "utils": ".utils", "vision": ".vision"}
-_LAZY_NAMES = {"save": ".serialization", "load": ".serialization"}
+_LAZY = {"func": ".func", "signal": ".signal", "utils": ".utils", "vision": ".vision"}
+_LAZY_NAMES = {
+    "save": ".serialization",
+    "load": ".serialization",
+    "is_anomaly_check_nan_enabled": ".autograd.anomaly_mode",
+    "is_anomaly_enabled": ".autograd.anomaly_mode",
+    "vmap": ".func",
+}
 
 
 def __getattr__(name: str) -> Any:

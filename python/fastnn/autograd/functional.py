@@ -16,7 +16,7 @@ from . import engine
 from .grad_mode import enable_grad
 
 if TYPE_CHECKING:
-    from ..tensor import Tensor
+    pass
 
 __all__ = ["hessian", "hvp", "jacobian", "jvp", "vhp", "vjp"]
 

@@ -26,7 +26,7 @@ class Variable(metaclass=_VariableMeta):
 
     def __new__(
         cls, data: Any = None, requires_grad: bool | None = None, volatile: Any = None
-    ) -> Any:  # type: ignore[misc]
+    ) -> Any:
         """``data`` as a tensor outside the graph that shares its memory.
 
         Raises:

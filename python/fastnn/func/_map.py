@@ -46,7 +46,7 @@ def vmap(
     same, but there is no gain of speed over a loop. Where speed counts, write ``func`` for batches.
 
     Args:
-        func: a function of tensors (or nests of them) without the batch's dim.
+        func: a function of tensors (or nests of them) without the batch's dim; keyword arguments are the same for all.
         in_dims: the batch's dim of the arguments: an int, None for arguments that are the same for all, or a nest.
         out_dims: where the batch's dim goes in the results.
         randomness: "error" (no random numbers), "different" or "same" ones for each entry.
@@ -74,9 +74,6 @@ def vmap(
             raise ValueError(f"vmap({_name(func)}): needs at least one positional argument")
         dims = _spread(in_dims, args, "in_dims")
         size = _batch_size(args, dims)
-        kept = _spread(0, kwargs, "in_dims")
-        if kwargs:
-            size = _batch_size((*args, kwargs), (*dims, kept), size)
         state = random.get_rng_state()
         results = []
         for i in range(size):
@@ -86,7 +83,7 @@ def vmap(
             def entry(x: Any, d: Any, i: int = i) -> Any:
                 return x if d is None or not is_tensor(x) else x.select(d, i)
 
-            results.append(func(*mapped(entry, args, dims), **mapped(entry, kwargs, kept)))
+            results.append(func(*mapped(entry, args, dims), **kwargs))
             if randomness == "error" and (random.get_rng_state()._data != state._data).any():
                 raise RuntimeError(
                     "vmap: called random operation while in randomness error mode. Please either use the 'same' or "
@@ -101,11 +98,11 @@ def _name(func: Callable[..., Any]) -> str:
     return getattr(func, "__name__", type(func).__name__)
 
 
-def _batch_size(args: Any, dims: Any, size: int | None = None) -> int:
-    sizes = set() if size is None else {size}
+def _batch_size(args: Any, dims: Any) -> int:
+    sizes = set()
     for x, d in zip(leaves(args), leaves(dims), strict=True):
         if d is None or not is_tensor(x):
-            if d is not None and size is None:
+            if d is not None:
                 raise ValueError(
                     f"vmap: Got in_dim={d} for an input of type {type(x).__name__}, which has no dims: "
                     "use None for it"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +18,8 @@ from ._nest import is_tensor, leaves, mapped
 __all__ = ["grad", "grad_and_value", "hessian", "jacfwd", "jacrev", "jvp", "vjp"]
 
 Function = Callable[..., Any]
+# Leaves that a transformation made and is done with: graphs that end there belong to nobody
+_finished: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
 
 
 def _fresh(x: Any) -> Any:
@@ -62,7 +65,7 @@ def _part_of_a_graph(outputs: list[Any], fresh: list[Any]) -> bool:
             continue
         seen.add(id(vertex))
         if not vertex.is_node:
-            if id(vertex) not in own:
+            if id(vertex) not in own and _finished.get(id(vertex)) is not vertex:
                 return True
             continue
         stack_ += [e for e in vertex.edges if e is not None]
@@ -84,6 +87,10 @@ def _pull_back(outputs: list[Any], gradients: list[Any], xs: list[Any], keep: bo
         )  # fmt: skip
         found = {id(x): g for x, g in zip(wanted, grads, strict=True)}
     return [make(np.zeros_like(x._data)) if found.get(id(x)) is None else found[id(x)] for x in xs]
+
+
+def _finish(xs: list[Any]) -> None:
+    _finished.update((id(x), x) for x in xs if is_tensor(x) and x._node is None)
 
 
 def _out(value: Any, kept: bool) -> Any:
@@ -125,6 +132,7 @@ def grad_and_value(
         ]
         value = _out(output, kept)
         aux = mapped(lambda x: _out(x, kept), aux)
+        _finish(xs)
         result = grads[0] if isinstance(argnums, int) else tuple(grads)
         return (result, (value, aux)) if has_aux else (result, value)
 
@@ -195,7 +203,8 @@ def vjp(func: Function, *primals: Any, has_aux: bool = False) -> Any:
         found = iter(_pull_back(outputs, given, xs, True))
         return mapped(lambda x: next(found) if is_tensor(x) else None, fresh)
 
-    value = mapped(lambda o: _out(o, kept), output)
+    value, aux = mapped(lambda o: _out(o, kept), (output, aux))
+    _finish(xs)
     return (value, pull_back, aux) if has_aux else (value, pull_back)
 
 
@@ -248,7 +257,8 @@ def jvp(
         make(np.zeros_like(o._data)) if g is None else _out(g, kept)
         for g, o in zip(found, outputs, strict=True)
     )
-    value = mapped(lambda o: _out(o, kept), output)
+    value, aux = mapped(lambda o: _out(o, kept), (output, aux))
+    _finish([*xs, *us])
     tangent = mapped(lambda o: next(columns), output)
     return (value, tangent, aux) if has_aux else (value, tangent)
 
