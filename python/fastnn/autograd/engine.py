@@ -67,10 +67,15 @@ def _sum_arrays(a: Any, b: Any) -> Any:
 
 def hooks_of(node: Any, hooks: Any = node_hooks) -> OrderedDict[int, Any]:
     """The hooks of a kind on ``node`` (by default on the gradient that flows into it), for one to be added."""
-    global _hooked
-    _hooked = True
+    keep_passes()
     found: OrderedDict[int, Any] = hooks.setdefault(node, OrderedDict())
     return found
+
+
+def keep_passes() -> None:
+    """From now on backward passes look for hooks, and ``passes`` knows what they reach."""
+    global _hooked
+    _hooked = True
 
 
 class _Passes(threading.local):
@@ -415,7 +420,7 @@ def grad(
         )  # fmt: skip
         return dict(zip(inputs, found, strict=True))
     outs = [outputs] if isinstance(outputs, _core.TensorBase) else list(outputs)
-    ins = [inputs] if isinstance(inputs, _core.TensorBase) else list(inputs)
+    ins: list[Any] = [inputs] if isinstance(inputs, _core.TensorBase) else list(inputs)
     if grad_outputs is None:
         given: list[Tensor | None] = [None] * len(outs)
     else:

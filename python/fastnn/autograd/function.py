@@ -294,18 +294,10 @@ def once_differentiable(fn: Callable[..., Any]) -> Callable[..., Any]:
             results = fn(ctx, *grads)
         finally:
             mode.enabled = record
-        edges = tuple(
-            edge_of(g)
-            for g in grads
-            if isinstance(g, TensorBase) and g._requires_grad  # type: ignore[arg-type]
-        )
+        edges = tuple(edge_of(g) for g in grads if getattr(g, "_requires_grad", False))
         node = ctx._node() if ctx._node is not None else None
-        saved = [] if node is None else node.unpack()
-        edges += tuple(
-            edge_of(t)
-            for t in saved
-            if isinstance(t, TensorBase) and t._requires_grad  # type: ignore[arg-type]
-        )
+        saved: Any = () if node is None else node.unpack()
+        edges += tuple(edge_of(t) for t in saved if getattr(t, "_requires_grad", False))
         if not record or not edges:
             return results
         several = isinstance(results, tuple)

@@ -111,6 +111,7 @@ def register_multi_grad_hook(
     """
     if mode not in ("all", "any"):
         raise ValueError(f"Expects mode to be one of ('all', 'any') but got {mode}")
+    engine.keep_passes()
     lock = threading.Lock()
     seen: dict[int, Any] = {}  # by backward pass: the gradients so far
     wanted: dict[int, int] = {}
