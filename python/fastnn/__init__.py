@@ -253,6 +253,8 @@ __all__ = [
     "int32",
     "int64",
     "int8",
+    "is_anomaly_check_nan_enabled",
+    "is_anomaly_enabled",
     "is_grad_enabled",
     "is_inference_mode_enabled",
     "load",
@@ -297,6 +299,7 @@ __all__ = [
     "rrelu_",
     "selu_",
     "threshold_",
+    "vmap",
 ]
 __all__ += _activation.__all__
 __all__ += _arrange.__all__
@@ -341,10 +344,15 @@ _LAZY_NAMES = {
     "load": ".serialization",
     "summary": ".utils.summary",
     "print_runtime_info": "._config",
+    "is_anomaly_check_nan_enabled": ".autograd.anomaly_mode",
+    "is_anomaly_enabled": ".autograd.anomaly_mode",
+    "vmap": ".func",
 }
 
 if TYPE_CHECKING:
-    from . import signal, utils, vision
+    from . import func, signal, utils, vision
+    from .autograd.anomaly_mode import is_anomaly_check_nan_enabled, is_anomaly_enabled
+    from .func import vmap
     from .serialization import load, save
     from .utils.summary import summary as summary
 else:

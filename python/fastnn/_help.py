@@ -68,12 +68,20 @@ def missing(owner: str, name: str, known: Iterable[str]) -> str:
     return f"{text}; the nearest that it has: {', '.join(folded[n] for n in near)}"
 
 
-def getattr_of(module: str, lazy: tuple[str, ...] = ()) -> Callable[[str], Any]:
-    """A ``__getattr__`` for ``module``: imports ``lazy`` submodules, and raises with the nearest names for others."""
+def getattr_of(
+    module: str, lazy: tuple[str, ...] = (), names: dict[str, str] | None = None
+) -> Callable[[str], Any]:
+    """A ``__getattr__`` for ``module``: imports ``lazy`` submodules and ``names`` of submodules, and raises with the nearest.
+
+    Args:
+        names: a name, and the submodule that has it.
+    """
 
     def __getattr__(name: str) -> Any:
         if name in lazy:
             return importlib.import_module(f".{name}", module)
+        if names is not None and name in names:
+            return getattr(importlib.import_module(f".{names[name]}", module), name)
         owner = f"module {module!r}"
         if name.startswith("__"):  # Python's own questions
             raise AttributeError(f"{owner} has no attribute {name!r}")

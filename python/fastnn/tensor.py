@@ -153,7 +153,7 @@ class Tensor(
     ) -> None:
         """Add the gradients of this tensor to the ``grad`` of the leaves; see ``autograd.backward``."""
         if inputs is not None or not self._requires_grad:
-            engine.backward(self, gradient, retain_graph, create_graph, inputs)
+            engine.backward(self, gradient, retain_graph, create_graph, inputs=inputs)
             return
         previous = mode.enabled
         mode.enabled = create_graph

@@ -17,17 +17,45 @@ from .gradcheck import gradcheck, gradgradcheck
 
 __all__ = [
     "Function",
+    "Variable",
     "backward",
+    "detect_anomaly",
     "enable_grad",
+    "functional",
     "grad",
     "gradcheck",
     "gradgradcheck",
+    "graph",
     "inference_mode",
+    "is_anomaly_check_nan_enabled",
+    "is_anomaly_enabled",
     "is_grad_enabled",
     "is_inference_mode_enabled",
     "no_grad",
+    "set_detect_anomaly",
     "set_grad_enabled",
+    "set_multithreading_enabled",
 ]
 
-if not TYPE_CHECKING:  # a checker must see that a name is missing
-    __getattr__ = getattr_of(__name__)
+if TYPE_CHECKING:
+    from . import anomaly_mode, functional, graph
+    from .anomaly_mode import (
+        detect_anomaly,
+        is_anomaly_check_nan_enabled,
+        is_anomaly_enabled,
+        set_detect_anomaly,
+    )
+    from .variable import Variable, set_multithreading_enabled
+else:  # what training does not need, loaded on first use
+    __getattr__ = getattr_of(
+        __name__,
+        lazy=("anomaly_mode", "functional", "graph"),
+        names={
+            "detect_anomaly": "anomaly_mode",
+            "is_anomaly_check_nan_enabled": "anomaly_mode",
+            "is_anomaly_enabled": "anomaly_mode",
+            "set_detect_anomaly": "anomaly_mode",
+            "Variable": "variable",
+            "set_multithreading_enabled": "variable",
+        },
+    )

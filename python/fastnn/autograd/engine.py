@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import operator
 import sys
+import threading
 import weakref
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -26,6 +27,14 @@ if TYPE_CHECKING:
 # Hooks on the gradients of non-leaf tensors. Empty for nearly every program, so that they cost one test a run.
 _hooked = False  # whether there ever was one: asking a weak dictionary takes a dozen calls
 node_hooks: weakref.WeakKeyDictionary[Any, OrderedDict[int, Any]] = weakref.WeakKeyDictionary()
+# Hooks on nodes: before they run, on the gradients of their results, and after, on both sides' gradients.
+before_hooks: weakref.WeakKeyDictionary[Any, OrderedDict[int, Any]] = weakref.WeakKeyDictionary()
+after_hooks: weakref.WeakKeyDictionary[Any, OrderedDict[int, Any]] = weakref.WeakKeyDictionary()
+# Nodes whose saved tensors were dropped, and what computes them again (utils.checkpoint).
+recomputations: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
+check_gradients: Any = (
+    None  # set by anomaly detection: called with each node, its gradients and its results
+)
 
 
 def _count_dependencies(roots: Sequence[Any]) -> dict[Any, int]:
@@ -56,11 +65,55 @@ def _sum_arrays(a: Any, b: Any) -> Any:
     return by_type[type(a)].add(a, b)
 
 
-def hooks_of(node: Any) -> OrderedDict[int, Any]:
-    """The hooks on the gradient that flows into ``node``, for one to be added."""
+def hooks_of(node: Any, hooks: Any = node_hooks) -> OrderedDict[int, Any]:
+    """The hooks of a kind on ``node`` (by default on the gradient that flows into it), for one to be added."""
+    keep_passes()
+    found: OrderedDict[int, Any] = hooks.setdefault(node, OrderedDict())
+    return found
+
+
+def keep_passes() -> None:
+    """From now on backward passes look for hooks, and ``passes`` knows what they reach."""
     global _hooked
     _hooked = True
-    return node_hooks.setdefault(node, OrderedDict())
+
+
+class _Passes(threading.local):
+    """The vertices of the backward passes that run in this thread, for hooks that ask what will be reached."""
+
+    def __init__(self) -> None:
+        self.stack: list[dict[Any, int]] = []
+
+
+passes = _Passes()
+
+
+def _watched(node: Any, g: Any, create_graph: bool) -> Any:
+    """What the node's rule gives, with the hooks on the node around it and what anomaly detection says."""
+    several = type(g) is list
+    before, after = before_hooks.get(node), after_hooks.get(node)
+
+    def wrapped(values: Any) -> tuple[Any, ...]:
+        return tuple(v if v is None or create_graph else _core.make(v) for v in values)
+
+    def raw(values: Any) -> list[Any]:
+        return [v if v is None or create_graph else v._data for v in values]
+
+    if before:
+        for hook in list(before.values()):
+            changed = hook(wrapped(g if several else (g,)))
+            if changed is not None:
+                changed = raw(changed if isinstance(changed, tuple) else (changed,))
+                g = changed if several else changed[0]
+    results = node.backward_graph(g) if create_graph else node.backward(g)
+    if check_gradients is not None:
+        check_gradients(node, g if several else (g,), results)
+    if after:
+        for hook in list(after.values()):
+            changed = hook(wrapped(results), wrapped(g if several else (g,)))
+            if changed is not None:
+                results = tuple(raw(changed if isinstance(changed, tuple) else (changed,)))
+    return results
 
 
 def _run_hooks(hooks: Sequence[Any], g: Any, create_graph: bool) -> Any:
@@ -85,6 +138,22 @@ def run(
     Gradients are tensors where ``create_graph``, else raw arrays. With ``inputs``, their gradients are
     returned (None where the roots do not depend on them) and nothing is accumulated; else each leaf's ``grad`` is.
     """
+    if not _hooked:
+        return _walk(roots, gradients, retain_graph, create_graph, inputs)
+    depth = len(passes.stack)
+    try:
+        return _walk(roots, gradients, retain_graph, create_graph, inputs)
+    finally:
+        del passes.stack[depth:]
+
+
+def _walk(
+    roots: Sequence[Tensor],
+    gradients: Sequence[Any],
+    retain_graph: bool,
+    create_graph: bool,
+    inputs: Sequence[Tensor] | None,
+) -> list[Any]:
     plus = operator.add if create_graph else _sum_arrays
     leaves: dict[Any, Any] = {}
     pending: dict[Any, Any] = {}
@@ -98,6 +167,9 @@ def run(
     ready = [node for node, count in counts.items() if count == 0]
     clock = version.clock[0]
     hooked = _hooked
+    watched = hooked or check_gradients is not None
+    if hooked:
+        passes.stack.append(counts)
     del gradients
 
     while ready:
@@ -117,14 +189,17 @@ def run(
                 slots[node.index] = g if held_part is None else plus(held_part, g)
                 results: Any = ()
             else:
-                if node.saved is None:
+                if node.saved is None and not recompute(node):
                     raise RuntimeError(
                         f"{node.name()}: trying to backward through the graph a second time: what it saved was "
                         "freed. Specify retain_graph=True in the first backward or autograd.grad call"
                     )
                 if node.birth != clock:
                     node.check_versions()
-                results = node.backward_graph(g) if create_graph else node.backward(g)
+                if watched:
+                    results = _watched(node, g, create_graph)
+                else:
+                    results = node.backward_graph(g) if create_graph else node.backward(g)
                 if not retain_graph and node.saved:
                     node.saved = None
         else:
@@ -157,6 +232,15 @@ def run(
         leaf, g = leaves.popitem()
         _accumulate(leaf, g, sys.getrefcount(g) > _UNSHARED, create_graph)
     return []
+
+
+def recompute(node: Any) -> bool:
+    """Compute what ``node`` saved again, where that is how it was to be kept; False where it is not."""
+    recomputation = recomputations.pop(node, None)
+    if recomputation is None:
+        return False
+    recomputation(node)
+    return node.saved is not None
 
 
 def _accumulate(leaf: Tensor, g: Any, shared: bool, create_graph: bool) -> None:
@@ -242,7 +326,8 @@ def backward(
     grad_tensors: Tensor | Sequence[Tensor | None] | None = None,
     retain_graph: bool | None = None,
     create_graph: bool = False,
-    inputs: Sequence[Tensor] | None = None,
+    grad_variables: Any = None,
+    inputs: Any = None,
 ) -> None:
     """Add the gradients of ``tensors`` to the ``grad`` of the leaves (of ``inputs`` alone, where given).
 
@@ -251,12 +336,25 @@ def backward(
         grad_tensors: their gradients; None means ones, for outputs of one element.
         retain_graph: keep what the graph saved, for another backward (default: ``create_graph``).
         create_graph: record the backward pass too, for gradients of gradients.
-        inputs: leaves whose ``grad`` is to be accumulated; others are left alone.
+        grad_variables: the old name of ``grad_tensors``.
+        inputs: tensors (one, several or a dict) whose ``grad`` is to be accumulated; others are left alone.
 
     Raises:
         RuntimeError: an output needs no gradient, a shape is wrong, or something saved was overwritten or freed.
     """
     outputs = [tensors] if isinstance(tensors, _core.TensorBase) else list(tensors)
+    if grad_variables is not None:
+        if grad_tensors is not None:
+            raise RuntimeError(
+                "backward: give grad_tensors or grad_variables (its old name), not both"
+            )
+        grad_tensors = grad_variables
+    if inputs is not None:
+        if isinstance(inputs, _core.TensorBase):
+            inputs = [inputs]
+        inputs = list(inputs.values()) if isinstance(inputs, dict) else list(inputs)
+        if not inputs:
+            raise RuntimeError("backward: inputs argument cannot be empty")
     if grad_tensors is None:
         given: list[Tensor | None] = [None] * len(outputs)
     else:
@@ -276,18 +374,31 @@ def backward(
 
 def grad(
     outputs: Tensor | Sequence[Tensor],
-    inputs: Tensor | Sequence[Tensor],
+    inputs: Any,
     grad_outputs: Tensor | Sequence[Tensor | None] | None = None,
     retain_graph: bool | None = None,
     create_graph: bool = False,
+    only_inputs: bool = True,
     allow_unused: bool | None = None,
+    is_grads_batched: bool = False,
     materialize_grads: bool = False,
-) -> tuple[Any, ...]:
+) -> Any:
     """The gradients of ``outputs`` with respect to ``inputs``, without touching any ``grad``.
 
+    Args:
+        outputs: the tensors to differentiate.
+        inputs: a tensor, several, or a dict of them.
+        grad_outputs: gradients of the outputs; None means ones, for outputs of one element.
+        retain_graph: keep what the graph saved, for another backward (default: ``create_graph``).
+        create_graph: record the backward pass too, for gradients of gradients.
+        only_inputs: True: nothing else is accumulated.
+        allow_unused: None for inputs that the outputs do not depend on, instead of an error.
+        is_grads_batched: ``grad_outputs`` have a first dim more: a backward pass for each of its entries, and the
+            gradients of all in one tensor (PyTorch maps one pass over them; the results are the same).
+        materialize_grads: zeros instead of None.
+
     Returns:
-        One tensor an input; None for an input that the outputs do not depend on, if ``allow_unused``
-        (zeros, if ``materialize_grads``).
+        A tuple of one tensor an input, or a dict where ``inputs`` is one.
 
     Raises:
         RuntimeError: as ``backward``, and for an unused input unless ``allow_unused``.
@@ -298,19 +409,35 @@ def grad(
     >>> fastnn.autograd.grad(dx, x)[0].item()
     2.0
     """
+    if not only_inputs:
+        raise ValueError(
+            "grad: only_inputs=False is not supported: call backward, which accumulates"
+        )
+    if isinstance(inputs, dict):
+        found = grad(
+            outputs, list(inputs.values()), grad_outputs, retain_graph, create_graph,
+            allow_unused=allow_unused, is_grads_batched=is_grads_batched, materialize_grads=materialize_grads,
+        )  # fmt: skip
+        return dict(zip(inputs, found, strict=True))
     outs = [outputs] if isinstance(outputs, _core.TensorBase) else list(outputs)
-    ins = [inputs] if isinstance(inputs, _core.TensorBase) else list(inputs)
+    ins: list[Any] = [inputs] if isinstance(inputs, _core.TensorBase) else list(inputs)
     if grad_outputs is None:
         given: list[Tensor | None] = [None] * len(outs)
     else:
         given = [grad_outputs] if isinstance(grad_outputs, _core.TensorBase) else list(grad_outputs)
     if len(given) != len(outs):
         raise RuntimeError(f"grad: got {len(outs)} outputs and {len(given)} grad_outputs")
+    if materialize_grads and allow_unused is False:
+        raise ValueError(
+            "Expected allow_unused to be True or not passed when materialize_grads=True, but got: allow_unused=False"
+        )
     _checked_roots(outs, "grad")
     for x in ins:
         if not x._requires_grad:
             raise RuntimeError("grad: one of the differentiated tensors does not require grad")
     retain = create_graph if retain_graph is None else retain_graph
+    if is_grads_batched:
+        return _batched(outs, ins, given, retain, create_graph, allow_unused, materialize_grads)
     with _BackwardMode(create_graph):
         start = [root_gradient(o, g, create_graph) for o, g in zip(outs, given, strict=True)]
         found = run(outs, start, retain_graph=retain, create_graph=create_graph, inputs=ins)
@@ -320,10 +447,49 @@ def grad(
             if materialize_grads:
                 result.append(_core.make(np.zeros_like(x._data)))
                 continue
-            if not (allow_unused or (allow_unused is None and materialize_grads)):
+            if not allow_unused:
                 raise RuntimeError(
                     "grad: one of the differentiated tensors appears to not have been used in the graph; "
                     "set allow_unused=True if this is the desired behavior"
                 )
         result.append(g if g is None or create_graph else _core.make(np.array(g)))
     return tuple(result)
+
+
+def _batched(
+    outs: list[Any],
+    ins: list[Any],
+    given: list[Any],
+    retain: bool,
+    create_graph: bool,
+    allow_unused: bool | None,
+    materialize: bool,
+) -> tuple[Any, ...]:
+    """``grad`` for each entry of the first dim of the gradients, the results stacked."""
+    from ..ops.shape import stack
+
+    for i, (o, g) in enumerate(zip(outs, given, strict=True)):
+        if g is None or g._data.shape[1:] != o._data.shape or g._data.ndim != o._data.ndim + 1:
+            raise RuntimeError(
+                "If `is_grads_batched=True`, the first dimension of each grad_output is the batch dimension, and the "
+                f"others are the output's: grad_output[{i}] has shape "
+                f"{None if g is None else tuple(g._data.shape)}, output[{i}] has {tuple(o._data.shape)}"
+            )
+    sizes = {g._data.shape[0] for g in given}
+    if len(sizes) != 1:
+        raise RuntimeError(
+            f"grad: the batches of the grad_outputs have different sizes: {sorted(sizes)}"
+        )
+    (n,) = sizes
+    if n == 0:
+        return tuple(_core.make(np.zeros((0, *x._data.shape), x._data.dtype)) for x in ins)
+    rows = [
+        grad(
+            outs, ins, [g[i] for g in given], retain or i < n - 1, create_graph,
+            allow_unused=allow_unused, materialize_grads=materialize,
+        )
+        for i in range(n)
+    ]  # fmt: skip
+    return tuple(
+        None if column[0] is None else stack(list(column)) for column in zip(*rows, strict=True)
+    )

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import weakref
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .grad_mode import mode
-from .node import MultiNode, Output, edge_of
+from .node import MultiNode, Node, Output, edge_of
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
@@ -38,6 +40,9 @@ class FunctionCtx:
                 f"{node.name()}: trying to backward through the graph a second time: what it saved was freed"
             )
         return self._to_save if node is None else node.unpack()
+
+    def save_for_forward(self, *tensors: Tensor | None) -> None:
+        """For a ``jvp`` rule, which is never called here: derivatives are computed in reverse mode alone."""
 
     def mark_non_differentiable(self, *tensors: Tensor) -> None:
         """These outputs have no gradient."""
@@ -95,7 +100,9 @@ class _FunctionNode(MultiNode):
                 make(np.zeros(shape, d)) if t is None else t
                 for t, (shape, d) in zip(g, self.out_specs, strict=True)
             ]
-        returned = self.function.backward(self.ctx, *g)
+        function = self.function
+        rule = function.vjp if function.vjp is not Function.vjp else function.backward
+        returned = rule(self.ctx, *g)
         if not isinstance(returned, tuple):
             returned = (returned,)
         expected = len(self.ctx.needs_input_grad)
@@ -109,6 +116,11 @@ class _FunctionNode(MultiNode):
             r = returned[place]
             if edge is not None and r is not None:
                 shape = self.saved_shapes[place]
+                if not hasattr(r, "_data"):
+                    raise TypeError(
+                        f"function {self.name()} returned a {type(r).__name__} as the gradient at index {place}; "
+                        "it must be a Tensor or None"
+                    )
                 if r._data.shape != shape:
                     raise RuntimeError(
                         f"function {self.name()} returned an invalid gradient at index {place} - got "
@@ -144,21 +156,56 @@ class Function:
     """
 
     @staticmethod
-    def forward(ctx: FunctionCtx, *args: Any) -> Any:
-        """Compute the result; keep in ``ctx`` what ``backward`` needs."""
+    def forward(*args: Any, **kwargs: Any) -> Any:
+        """Compute the result: ``forward(ctx, *args)``, which keeps in ``ctx`` what ``backward`` needs.
+
+        Or ``forward(*args)``, where the class defines ``setup_context`` too.
+        """
         raise NotImplementedError("a Function must define a static forward(ctx, *args)")
+
+    @staticmethod
+    def setup_context(ctx: FunctionCtx, inputs: tuple[Any, ...], output: Any) -> None:
+        """Keep in ``ctx`` what ``backward`` needs, from the arguments and result of a ``forward`` without ``ctx``."""
+        raise NotImplementedError("setup_context is not defined")
 
     @staticmethod
     def backward(ctx: FunctionCtx, *grads: Any) -> Any:
         """The gradients of forward's arguments (None for those without) from those of its results."""
-        raise NotImplementedError("a Function must define a static backward(ctx, *grads)")
+        raise NotImplementedError(
+            "a Function must define a static backward(ctx, *grads) (or vjp) to be used with backward mode AD"
+        )
+
+    @staticmethod
+    def vjp(ctx: FunctionCtx, *grads: Any) -> Any:
+        """Another name of ``backward``."""
+        raise NotImplementedError("vjp is not defined")
+
+    @staticmethod
+    def jvp(ctx: FunctionCtx, *tangents: Any) -> Any:
+        """The rule of forward mode, which fastnn does not have: it is never called."""
+        raise NotImplementedError(
+            "forward-mode differentiation is not supported: autograd.functional.jvp works in reverse mode"
+        )
+
+    @staticmethod
+    def vmap(info: Any, in_dims: Any, *args: Any) -> Any:
+        """The rule of ``func.vmap``, which calls ``forward`` for each entry instead: it is never called."""
+        raise NotImplementedError("func.vmap calls forward for each entry of the batch")
 
     @classmethod
     def apply(cls, *args: Any) -> Any:
-        """Run ``forward`` and record it; returns what forward returns."""
+        """Run ``forward`` and record it; returns what forward returns.
+
+        Raises:
+            RuntimeError: both ``backward`` and ``vjp`` are defined.
+        """
         from .._core import TensorBase, make
         from .inplace import rebase
 
+        if cls.vjp is not Function.vjp and cls.backward is not Function.backward:
+            raise RuntimeError(
+                f"Implementing both 'backward' and 'vjp' for a custom Function is not allowed: {cls.__name__}"
+            )
         ctx = FunctionCtx()
         tensors = [(i, a) for i, a in enumerate(args) if isinstance(a, TensorBase)]
         ctx.needs_input_grad = tuple(isinstance(a, TensorBase) and a._requires_grad for a in args)
@@ -166,7 +213,11 @@ class Function:
         previous = mode.enabled
         mode.enabled = False
         try:
-            result = cls.forward(ctx, *args)
+            if cls.setup_context is Function.setup_context:
+                result = cls.forward(ctx, *args)
+            else:
+                result = cls.forward(*args)
+                cls.setup_context(ctx, args, result)
         finally:
             mode.enabled = previous
         if not record:
@@ -203,3 +254,57 @@ class Function:
             else:
                 wrapped.append(make(o._data, Output(node, i)))
         return tuple(wrapped) if isinstance(result, tuple) else wrapped[0]
+
+
+class _Once(Node):
+    """Behind the gradients of a function that can be differentiated once: whoever comes here gets an error."""
+
+    __slots__ = ()
+
+    def backward(self, g: Any) -> tuple[Any, ...]:
+        raise RuntimeError(
+            "trying to differentiate twice a function that was marked with @once_differentiable"
+        )
+
+    def backward_graph(self, g: Any) -> tuple[Any, ...]:
+        return self.backward(g)
+
+
+def once_differentiable(fn: Callable[..., Any]) -> Callable[..., Any]:
+    """Mark a static ``backward`` whose operations are not recorded: gradients of its gradients raise.
+
+    >>> import fastnn
+    >>> class Double(fastnn.autograd.Function):
+    ...     @staticmethod
+    ...     def forward(ctx, x):
+    ...         return 2 * x
+    ...     @staticmethod
+    ...     @fastnn.autograd.function.once_differentiable
+    ...     def backward(ctx, g):
+    ...         return 2 * g
+    """
+
+    @functools.wraps(fn)
+    def wrapper(ctx: FunctionCtx, *grads: Any) -> Any:
+        from .._core import TensorBase, make
+
+        record = mode.enabled
+        mode.enabled = False
+        try:
+            results = fn(ctx, *grads)
+        finally:
+            mode.enabled = record
+        edges = tuple(edge_of(g) for g in grads if getattr(g, "_requires_grad", False))
+        node = ctx._node() if ctx._node is not None else None
+        saved: Any = () if node is None else node.unpack()
+        edges += tuple(edge_of(t) for t in saved if getattr(t, "_requires_grad", False))
+        if not record or not edges:
+            return results
+        several = isinstance(results, tuple)
+        marked = tuple(
+            make(r._data, _Once(edges)) if isinstance(r, TensorBase) else r
+            for r in (results if several else (results,))
+        )
+        return marked if several else marked[0]
+
+    return wrapper

@@ -59,6 +59,31 @@ class Node:
         """The edges, in PyTorch's form."""
         return tuple((e, 0) for e in self.edges)
 
+    @property
+    def metadata(self) -> dict[Any, Any]:
+        """A dict for whatever a program wants to remember of this node."""
+        from .graph import metadata_of
+
+        return metadata_of(self.parent or self)
+
+    def register_hook(self, fn: Any) -> Any:
+        """Call ``fn(grad_inputs, grad_outputs)`` when this node's gradients are computed.
+
+        Both are tuples of tensors and None: the gradients of its inputs (those that ``fn`` returns replace them)
+        and of its results. Returns a handle that removes it.
+        """
+        from ..tensor import RemovableHandle
+        from . import engine
+
+        return RemovableHandle(engine.hooks_of(self.parent or self, engine.after_hooks), fn)
+
+    def register_prehook(self, fn: Any) -> Any:
+        """Call ``fn(grad_outputs)`` before this node's gradients are computed; what it returns replaces them."""
+        from ..tensor import RemovableHandle
+        from . import engine
+
+        return RemovableHandle(engine.hooks_of(self.parent or self, engine.before_hooks), fn)
+
     def __repr__(self) -> str:
         return f"<{self.name()} object at {id(self):#x}>"
 
