@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import os
 import platform
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -69,3 +72,64 @@ def show_config() -> None:
         lines.append(f"  cpu: missing: {info.get('cpu_missing') or backends.why_no_cpu}")
     lines.append("  cuda: missing: this version has no CUDA kernels")
     print("\n".join(lines))
+
+
+def _cpu_model() -> str:
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            for line in file:
+                if line.startswith("model name"):
+                    return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def _caches() -> str:
+    """The sizes of the first core's caches, where the system tells."""
+    found = []
+    folder = Path("/sys/devices/system/cpu/cpu0/cache")
+    for index in sorted(folder.glob("index*")):
+        try:
+            level = (index / "level").read_text().strip()
+            kind = (index / "type").read_text().strip()
+            size = (index / "size").read_text().strip()
+        except OSError:
+            continue
+        if kind != "Instruction":
+            found.append(f"L{level} {size}")
+    return ", ".join(found) or "not told by the system"
+
+
+def _memory() -> str:
+    try:
+        total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return "not told by the system"
+    return f"{total / 2**30:.1f} GiB"
+
+
+def _blas() -> str:
+    """The library behind NumPy's matrix products, which the NumPy backend uses."""
+    config: Any = np.show_config(mode="dicts")
+    blas = config.get("Build Dependencies", {}).get("blas", {})
+    return f"{blas.get('name', 'unknown')} {blas.get('version', '')}".strip()
+
+
+def print_runtime_info() -> None:
+    """Print ``show_config`` and the machine: system, CPU, cores, caches, memory, NumPy's BLAS, optional packages."""
+    show_config()
+    affinity = getattr(os, "sched_getaffinity", None)
+    cores = len(affinity(0)) if affinity is not None else os.cpu_count()
+    optional = []
+    for name in ("cupy", "matplotlib", "PIL", "tensorboard", "torch"):
+        there = importlib.util.find_spec(name) is not None
+        optional.append(f"{name} {'found' if there else 'not installed'}")
+    print(
+        f"system: {platform.platform()}\n"
+        f"CPU: {_cpu_model()}, {cores} cores for this process\n"
+        f"caches: {_caches()}\n"
+        f"memory: {_memory()}\n"
+        f"NumPy's BLAS: {_blas()}\n"
+        f"optional: {', '.join(optional)}"
+    )

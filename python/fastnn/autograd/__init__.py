@@ -38,7 +38,9 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from . import anomaly_mode, functional, graph
+    from . import anomaly_mode as anomaly_mode
+    from . import functional as functional
+    from . import graph as graph
     from .anomaly_mode import (
         detect_anomaly,
         is_anomaly_check_nan_enabled,
