@@ -55,10 +55,8 @@ from .autograd import (
 )
 from .nn.functional import (
     adaptive_avg_pool1d,
-    adaptive_max_pool1d,
     alpha_dropout,
     avg_pool1d,
-    batch_norm,
     bilinear,
     binary_cross_entropy_with_logits,
     celu,
@@ -77,7 +75,6 @@ from .nn.functional import (
     group_norm,
     hardshrink,
     hinge_embedding_loss,
-    instance_norm,
     kl_div,
     layer_norm,
     margin_ranking_loss,
@@ -180,10 +177,8 @@ pi = 3.141592653589793
 
 __all__ = [
     "adaptive_avg_pool1d",
-    "adaptive_max_pool1d",
     "alpha_dropout",
     "avg_pool1d",
-    "batch_norm",
     "binary_cross_entropy_with_logits",
     "celu",
     "channel_shuffle",
@@ -200,7 +195,6 @@ __all__ = [
     "group_norm",
     "hardshrink",
     "hinge_embedding_loss",
-    "instance_norm",
     "kl_div",
     "layer_norm",
     "margin_ranking_loss",

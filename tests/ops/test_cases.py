@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from . import cases_math, harness
+from . import cases_math, cases_nn, harness
 from .cases import CASES, LARGE
 from .harness import Case
 
-every = pytest.mark.parametrize("case", CASES + cases_math.CASES, ids=lambda c: c.name)
+ALL = CASES + cases_math.CASES + cases_nn.CASES
+every = pytest.mark.parametrize("case", ALL, ids=lambda c: c.name)
 large = pytest.mark.parametrize("case", LARGE, ids=lambda c: c.name)
 
 

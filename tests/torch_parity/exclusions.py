@@ -13,5 +13,7 @@ DOUBLE_BACKWARD: dict[str, str] = {
 
 # The other way about: PyTorch has no second gradient. tests/ops checks fastnn's against finite differences
 DOUBLE_BACKWARD_OF_PYTORCH: dict[str, str] = {
+    "nn.functional.linear_cross_entropy:chunked": "in chunks it computes its gradient in the forward pass",
+    "nn.functional.linear_cross_entropy:chunked_none": "in chunks its gradient is not differentiable",
     "nn.functional.scaled_dot_product_attention": "its CPU kernel is differentiable once",
 }

@@ -18,6 +18,7 @@ from ..autograd.node import Node, edge_of
 from ..backends import by_type
 from ..random import uniform_array
 from .activation import _floating, leaky_relu, sigmoid, tanh
+from .promotion import cast
 from .select import where
 from .softmax import softmax
 from .unary import ARRAYS, GRAPH
@@ -50,6 +51,12 @@ class ActivationNode(Node):
         return (self.rule(GRAPH, g, *self.saved),)
 
 
+def _in_float32(function: Any, x: Tensor, *numbers: Any) -> Tensor:
+    """``function`` of a half-precision tensor: computed in float32, and rounded once."""
+    result: Tensor = function(cast(x, np.dtype(np.float32)), *numbers)
+    return cast(result, x._data.dtype)
+
+
 class _Activation:
     """A row: a name, the function on arrays, the node of its gradient's rule."""
 
@@ -64,6 +71,8 @@ class _Activation:
 
     def __call__(self, x: Tensor, *numbers: float) -> Tensor:
         data = _floating(x, self.name)._data
+        if data.dtype.itemsize < 4:
+            return _in_float32(self, x, *numbers)
         with np.errstate(all="ignore"):
             y = self.function(data, *numbers)
         if x._requires_grad and mode.enabled:
@@ -196,6 +205,8 @@ def gelu(input: Tensor, approximate: str = "none") -> Tensor:
             f'gelu: approximate argument must be either "none" or "tanh", got {approximate!r}'
         )
     data = _floating(input, "gelu")._data
+    if data.dtype.itemsize < 4:
+        return _in_float32(gelu, input, approximate)
     by_tanh = approximate == "tanh"
     y = by_type[type(data)].gelu(data, by_tanh)
     if input._requires_grad and mode.enabled:
@@ -218,6 +229,8 @@ class SiluBackward0(Node):
 def silu(input: Tensor) -> Tensor:
     """x * sigmoid(x), also called swish."""
     data = _floating(input, "silu")._data
+    if data.dtype.itemsize < 4:
+        return _in_float32(silu, input)
     y = by_type[type(data)].silu(data)
     if input._requires_grad and mode.enabled:
         return make(y, SiluBackward0((edge_of(input),), (input,)))

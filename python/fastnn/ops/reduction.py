@@ -125,9 +125,11 @@ class MeanBackward0(Node):
 
     def backward(self, g: Any) -> tuple[Any, ...]:
         shape, axes, keepdim, count = self.saved
-        return (_expanded(g * (1.0 / count), shape, axes, keepdim),)
+        return (_expanded(g * g.dtype.type(1.0 / count), shape, axes, keepdim),)
 
-    backward_graph = backward
+    def backward_graph(self, g: Tensor) -> tuple[Any, ...]:
+        shape, axes, keepdim, count = self.saved
+        return (_expanded(g * (1.0 / count), shape, axes, keepdim),)
 
 
 @accepts_out
