@@ -7,11 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from . import cases_math, harness
+from . import cases_math, cases_sequence, harness
 from .cases import CASES, LARGE
 from .harness import Case
 
-every = pytest.mark.parametrize("case", CASES + cases_math.CASES, ids=lambda c: c.name)
+every = pytest.mark.parametrize(
+    "case", CASES + cases_math.CASES + cases_sequence.CASES, ids=lambda c: c.name
+)
 large = pytest.mark.parametrize("case", LARGE, ids=lambda c: c.name)
 
 
