@@ -52,6 +52,8 @@ def to_fastnn(value: Any, leaves: list[tuple[torch.Tensor, fastnn.Tensor]] | Non
     if isinstance(value, (list, tuple)):
         items = [to_fastnn(v, leaves) for v in value]
         return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
+    if isinstance(value, torch.nn.TransformerEncoderLayer):
+        return _encoder_layer(value)
     if isinstance(value, torch.nn.PairwiseDistance):
         return fastnn.nn.PairwiseDistance(value.norm, value.eps, value.keepdim)
     if isinstance(value, torch.nn.LinearCrossEntropyOptions):
@@ -78,13 +80,6 @@ def _copy(value: torch.Tensor) -> fastnn.Tensor:
     steps = [s * memory.itemsize for s in value.stride()]
     offset = value.storage_offset() * memory.itemsize
     return fastnn.from_numpy(np.ndarray(tuple(value.shape), memory.dtype, memory, offset, steps))
-    if isinstance(value, torch.nn.TransformerEncoderLayer):
-        return _encoder_layer(value)
-    if value is torch.nn.functional.relu:
-        return fastnn.nn.functional.relu
-    if value is torch.nn.functional.gelu:
-        return fastnn.nn.functional.gelu
-    return value
 
 
 def _encoder_layer(layer: torch.nn.TransformerEncoderLayer) -> fastnn.nn.TransformerEncoderLayer:
@@ -94,18 +89,6 @@ def _encoder_layer(layer: torch.nn.TransformerEncoderLayer) -> fastnn.nn.Transfo
         to_fastnn(layer.activation), layer.norm1.eps, layer.self_attn.batch_first, layer.norm_first,
         layer.linear1.bias is not None, dtype=to_fastnn(layer.linear1.weight.dtype),
     )  # fmt: skip
-
-
-def _like(t: fastnn.Tensor, value: torch.Tensor) -> fastnn.Tensor:
-    """``t`` with the strides of ``value``, where a copy changed them (expanded and overlapping ones)."""
-    if t.stride() == value.stride() or not value.numel() or 0 in value.stride():
-        return t
-    size = 1 + sum((n - 1) * s for n, s in zip(value.shape, value.stride(), strict=True))
-    buffer = np.zeros(size, t.numpy().dtype)
-    steps = [s * buffer.itemsize for s in value.stride()]
-    view = np.ndarray(tuple(value.shape), buffer.dtype, buffer, 0, steps)
-    view[...] = t.numpy()
-    return fastnn.from_numpy(view)
 
 
 def flat(value: Any) -> list[Any]:
