@@ -35,3 +35,7 @@ if not TYPE_CHECKING:  # a checker must see that a name is missing
         lazy=(*_MODULES, "clip_grad", "convert_parameters", "fusion", "init"),
         names=_NAMES,
     )
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
