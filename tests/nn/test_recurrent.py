@@ -33,17 +33,17 @@ KINDS: list[tuple[type[nn.RNNBase], dict[str, Any]]] = [
 def test_gradients_of_both_orders(
     kind: type[nn.RNNBase], options: dict[str, Any], bias: bool
 ) -> None:
-    layer: Any = kind(2, 2, bidirectional=True, bias=bias, dtype=fastnn.float64, **options)
+    layer: Any = kind(1, 2, bidirectional=True, bias=bias, dtype=fastnn.float64, **options)
     names = list(dict(layer.named_parameters()))
     fastnn.manual_seed(3)
-    x = fastnn.randn(3, 2, 2, dtype=fastnn.float64, requires_grad=True)
+    x = fastnn.randn(2, 2, 1, dtype=fastnn.float64, requires_grad=True)
     h = fastnn.randn(2, 2, options.get("proj_size", 2), dtype=fastnn.float64, requires_grad=True)
     c = fastnn.randn(2, 2, 2, dtype=fastnn.float64, requires_grad=True)
 
     def function(x: Any, h: Any, c: Any, *weights: Any) -> Any:
         for name, w in zip(names, weights, strict=True):
             layer._parameters[name] = w
-        packed = pack_padded_sequence(x, [3, 2])
+        packed = pack_padded_sequence(x, [2, 1])
         y, last = layer(packed, (h, c) if kind is nn.LSTM else h)
         out = (y.data, *last) if kind is nn.LSTM else (y.data, last)
         return out if kind is nn.LSTM else (*out, c * c)

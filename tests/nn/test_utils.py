@@ -27,6 +27,10 @@ def test_clip() -> None:
     with pytest.raises(RuntimeError, match="non-finite"):
         utils.clip_grad_norm_([p], 1.0, error_if_nonfinite=True)
     p.grad = fastnn.tensor([math.inf, 1.0])
+    assert utils.clip_grad_norm_([p], 1.0).item() == math.inf
+    assert math.isnan(p.grad[0].item())
+    assert p.grad[1].item() == 0
+    p.grad = fastnn.tensor([math.inf, 1.0])
     utils.clip_grad_value_([p], 2.0)
     assert p.grad.tolist() == [2, 1]
 

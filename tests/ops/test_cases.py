@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from . import cases_math, cases_nn, harness
+from . import cases_math, cases_nn, cases_sequence, harness
 from .cases import CASES, LARGE
 from .harness import Case
 
-ALL = CASES + cases_math.CASES + cases_nn.CASES
+ALL = CASES + cases_math.CASES + cases_nn.CASES + cases_sequence.CASES
 every = pytest.mark.parametrize("case", ALL, ids=lambda c: c.name)
 large = pytest.mark.parametrize("case", LARGE, ids=lambda c: c.name)
 

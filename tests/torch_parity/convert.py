@@ -52,6 +52,8 @@ def to_fastnn(value: Any, leaves: list[tuple[torch.Tensor, fastnn.Tensor]] | Non
     if isinstance(value, (list, tuple)):
         items = [to_fastnn(v, leaves) for v in value]
         return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
+    if isinstance(value, torch.nn.TransformerEncoderLayer):
+        return _encoder_layer(value)
     if isinstance(value, torch.nn.PairwiseDistance):
         return fastnn.nn.PairwiseDistance(value.norm, value.eps, value.keepdim)
     if isinstance(value, torch.nn.TransformerEncoderLayer):

@@ -294,6 +294,7 @@ class Backend(Protocol):
         self, g: Array, x: Array, weight: Array | None, scale: Array
     ) -> tuple[Array, Array]:
         """(gx, gweight) of ``rms_norm``."""
+        ...
 
     # -- rnn (rnn.py) ----------------------------------------------------------------------------------
     # One layer, one direction, over a packed sequence of L rows: step t has batch_sizes[t] rows (int64 (T,), never

@@ -1,9 +1,11 @@
 """Transformations of functions: their gradients, Jacobians and products, and maps over a batch."""
 
+from ..nn.utils.stateless import functional_call
 from ._map import vmap
 from ._transforms import grad, grad_and_value, hessian, jacfwd, jacrev, jvp, vjp
 
 __all__ = [
+    "functional_call",
     "grad",
     "grad_and_value",
     "hessian",

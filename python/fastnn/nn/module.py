@@ -103,7 +103,7 @@ class Module(HookMethods, StateMethods):
         child, names, message = trail
         if child is self:
             return
-        name = next((n for n, m in self._modules.items() if m is child), None)
+        name = next((n for n, m in self.named_modules() if m is child), None)
         if name is not None:
             names.insert(0, name)
             error.args = (f"{'.'.join(names)}: {message}",)

@@ -130,7 +130,8 @@ class RNNBase(Module):
             raise RuntimeError(f"input must have {wanted} dimensions, got {input.dim()}")
         if input.size(-1) != self.input_size:
             raise RuntimeError(
-                f"input.size(-1) must be equal to input_size. Expected {self.input_size}, got {input.size(-1)}"
+                f"{self.mode.lower()}: input.size(-1) must be equal to input_size. Expected {self.input_size}, got "
+                f"{input.size(-1)} of shape {tuple(input.shape)}"
             )
 
     def get_expected_hidden_size(

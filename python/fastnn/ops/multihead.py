@@ -144,7 +144,7 @@ def multi_head_attention_forward(
     steps, batch, size = query._data.shape
     if size != embed_dim_to_check:
         raise AssertionError(
-            f"was expecting embedding dimension of {embed_dim_to_check}, but got {size}"
+            f"multi_head_attention: was expecting embedding dimension of {embed_dim_to_check}, but got {size}"
         )
     head_size, rest = divmod(size, num_heads)
     if rest:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import Any
+from typing import TYPE_CHECKING
 
+from ..._help import getattr_of
 from . import rnn
 
 # Loaded on first use: what layers themselves do not need, and what needs layers
@@ -29,10 +29,13 @@ _NAMES = {
 }
 __all__ = [*_MODULES, *_NAMES, "rnn"]
 
+if not TYPE_CHECKING:  # a checker must see that a name is missing
+    __getattr__ = getattr_of(
+        __name__,
+        lazy=(*_MODULES, "clip_grad", "convert_parameters", "fusion", "init"),
+        names=_NAMES,
+    )
 
-def __getattr__(name: str) -> Any:
-    if name in _NAMES:
-        return getattr(importlib.import_module(f".{_NAMES[name]}", __name__), name)
-    if name in _MODULES or name in _NAMES.values():
-        return importlib.import_module(f".{name}", __name__)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -72,7 +72,8 @@ def clip_grads_with_norm_(
         return
     for g in _grads(parameters):
         data = g._data
-        np.multiply(data, data.dtype.type(factor), out=data)
+        with np.errstate(invalid="ignore"):  # an infinite gradient over an infinite norm is NaN
+            np.multiply(data, data.dtype.type(factor), out=data)
         version.bump(data)
 
 
