@@ -193,6 +193,8 @@ def test_paths_and_files(tmp_path):
         assert_same(fastnn.load(path), CHECKPOINT)
         with open(path, "rb") as file:
             assert_same(fastnn.load(file, map_location="cpu"), CHECKPOINT)
+        for place in (fastnn.device("cpu"), {"cuda:0": "cpu"}, lambda storage, place: storage):
+            assert_same(fastnn.load(path, map_location=place), CHECKPOINT)
 
 
 # -- refusals ----------------------------------------------------------------------------------------------

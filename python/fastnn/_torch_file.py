@@ -26,7 +26,7 @@ import fastnn
 from . import _dtype
 from ._pickle import Machine, Symbol
 
-__all__ = ["is_legacy", "is_zip", "read_checkpoint"]
+__all__ = ["is_legacy", "is_zip", "places", "read_checkpoint"]
 
 _STORAGES = {
     "DoubleStorage": "float64",
@@ -383,7 +383,7 @@ def _check_result(result: Any) -> None:
             stack += [*value.keys(), *value.values()] if isinstance(value, dict) else list(value)
 
 
-def _places(map_location: Any) -> Callable[[Any, str], None]:
+def places(map_location: Any) -> Callable[[Any, str], None]:
     """What checks where a storage is wanted: all of them are put in the CPU's memory."""
 
     def check(storage: Any, location: str) -> None:
@@ -399,7 +399,9 @@ def _places(map_location: Any) -> Callable[[Any, str], None]:
         try:
             fastnn.device(place)
         except (RuntimeError, TypeError, ValueError) as error:
-            raise ValueError(f"map_location: {error}") from None
+            raise ValueError(
+                f"map_location must be None or 'cpu', got {map_location!r}: {error}"
+            ) from None
 
     return check
 
@@ -424,7 +426,7 @@ def read_checkpoint(file: BinaryIO, path: str | None, map_location: Any) -> Any:
     if len(pickles) != 1:
         raise ValueError("it is a zip archive, but no PyTorch checkpoint: it has no data.pkl")
     prefix = pickles[0].rpartition("/")[0]
-    machine = _Machine(archive, prefix, _places(map_location))
+    machine = _Machine(archive, prefix, places(map_location))
     try:
         result = machine.run(archive.bytes(pickles[0]))
         _check_result(result)

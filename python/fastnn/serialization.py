@@ -107,8 +107,8 @@ def load(
 
     Args:
         f: Name of the file, or a binary file open for reading.
-        map_location: None or "cpu": where the tensors are put; for a checkpoint also a dict of places or a
-            function of (storage, place). Tensors that were saved on another device come to the CPU.
+        map_location: None or "cpu": where the tensors are put; or a dict from saved places to such, or a function
+            of (storage, place) that returns one. Tensors that were saved on another device come to the CPU.
         pickle_module: Must be None: nothing is unpickled.
         weights_only: Must be True (or None): there is no other way of loading.
         mmap: Map the file into memory instead of reading it: bytes are read when they are used, and not
@@ -150,8 +150,10 @@ def _load(file: BinaryIO, name: str, mapped: str | None, map_location: Any) -> A
             return _torch_file.read_checkpoint(file, mapped, map_location)
         except ValueError as error:
             raise ValueError(f"load: {name}: {error}") from error
-    if map_location is not None and str(map_location) not in ("cpu", str(fastnn.device("cpu"))):
-        raise ValueError(f"load: map_location must be None or 'cpu', got {map_location!r}")
+    try:
+        _torch_file.places(map_location)(file, "cpu")
+    except ValueError as error:
+        raise ValueError(f"load: {error}") from None
     if _torch_file.is_legacy(head):
         raise ValueError(
             f"load: {name} is a pickle, which is never unpickled here. If it is a PyTorch checkpoint, it is of the format "

@@ -41,3 +41,11 @@ __all__ = [
 
 if not TYPE_CHECKING:  # a checker must see that a name is missing
     __getattr__ = getattr_of(__name__)
+
+
+def __getattr__(name: str) -> object:
+    if name == "SparseAdam":
+        raise AttributeError(
+            "optim.SparseAdam is not supported: gradients are dense here; use optim.Adam"
+        )
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
