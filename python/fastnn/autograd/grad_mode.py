@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import functools
-import inspect
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
+_GENERATOR = 0x20  # inspect.CO_GENERATOR, without importing that module
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -43,7 +43,8 @@ class _GradMode:
 
     def __call__(self, function: F) -> F:
         """``function`` with this mode around every call; a generator has it while it runs."""
-        if inspect.isgeneratorfunction(function):
+        code = getattr(function, "__code__", None)
+        if code is not None and code.co_flags & _GENERATOR:
 
             @functools.wraps(function)
             def generator(*args: Any, **kwargs: Any) -> Any:

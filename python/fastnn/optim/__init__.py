@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from .._help import getattr_of
+from .._help import getattr_of
 from . import lr_scheduler, swa_utils
 from .adadelta import Adadelta
 from .adafactor import Adafactor
@@ -42,10 +43,4 @@ __all__ = [
 if not TYPE_CHECKING:  # a checker must see that a name is missing
     __getattr__ = getattr_of(__name__)
 
-
-def __getattr__(name: str) -> object:
-    if name == "SparseAdam":
-        raise AttributeError(
-            "optim.SparseAdam is not supported: gradients are dense here; use optim.Adam"
-        )
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = getattr_of(__name__)
