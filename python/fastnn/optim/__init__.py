@@ -3,7 +3,6 @@
 from typing import TYPE_CHECKING
 
 from .._help import getattr_of
-from .._help import getattr_of
 from . import lr_scheduler, swa_utils
 from .adadelta import Adadelta
 from .adafactor import Adafactor
@@ -42,5 +41,3 @@ __all__ = [
 
 if not TYPE_CHECKING:  # a checker must see that a name is missing
     __getattr__ = getattr_of(__name__)
-
-__getattr__ = getattr_of(__name__)
