@@ -122,6 +122,8 @@ class _Archive:
 
     def begin(self, entry: zipfile.ZipInfo) -> int:
         """Where the bytes of an entry begin, checked to lie in the file to their end."""
+        if not 0 <= entry.header_offset < self.size:
+            raise ValueError(f"entry {entry.filename!r} is said to lie outside of the file")
         self.file.seek(entry.header_offset)
         header = self.file.read(30)
         if len(header) < 30 or header[:4] != b"PK\x03\x04":
