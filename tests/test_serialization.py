@@ -9,7 +9,7 @@ import subprocess
 import sys
 import textwrap
 import zlib
-from collections import OrderedDict, defaultdict
+from collections import Counter, OrderedDict, defaultdict
 
 import ml_dtypes
 import numpy as np
@@ -193,6 +193,8 @@ def test_paths_and_files(tmp_path):
         assert_same(fastnn.load(path), CHECKPOINT)
         with open(path, "rb") as file:
             assert_same(fastnn.load(file, map_location="cpu"), CHECKPOINT)
+        for place in (fastnn.device("cpu"), {"cuda:0": "cpu"}, lambda storage, place: storage):
+            assert_same(fastnn.load(path, map_location=place), CHECKPOINT)
 
 
 # -- refusals ----------------------------------------------------------------------------------------------
@@ -239,10 +241,61 @@ def test_wrong_arguments(tmp_path):
         fastnn.load(io.BytesIO(dumps(1)), map_location="cuda")
 
 
-@pytest.mark.parametrize("content", [pickle.dumps({}, 2), b"PK\x03\x04" + b"\0" * 40])
-def test_pickles_are_recognized(content):
-    with pytest.raises(ValueError, match="pickle"):
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (pickle.dumps({}, 2), "is a pickle.*before PyTorch 1.6"),
+        (pickle.dumps(0x1950A86A20F9469CFC6C, 2), "is a pickle.*before PyTorch 1.6"),
+        (b"PK\x03\x04" + b"\0" * 40, "no whole zip archive"),
+    ],
+)
+def test_pickles_are_recognized(content, message):
+    with pytest.raises(ValueError, match=message):
         loads(content)
+
+
+def test_training_state(tmp_path):
+    optimizer = fastnn.optim.SGD([fastnn.ones(1, requires_grad=True)], lr=0.1, momentum=0.9)
+    scheduler = fastnn.optim.lr_scheduler.MultiStepLR(optimizer, [2, 2, 5])
+    state = {
+        "scheduler": scheduler.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "rng": fastnn.get_rng_state(),
+        "numpy": np.random.get_state(),
+        "dtype": fastnn.bfloat16,
+        "shape": fastnn.Size([2, 3]),
+        "device": fastnn.device("cpu"),
+        "epoch": 3,
+    }
+    assert_same(round_trip(state), state)
+    assert type(round_trip(state)["scheduler"]["milestones"]) is Counter
+
+
+@pytest.mark.parametrize("dtype", SUPPORTED)
+def test_mapped(tmp_path, dtype):
+    path = tmp_path / "x"
+    array = np.random.default_rng(0).integers(0, 2, (3, 5)).astype(dtype)
+    fastnn.save({"a": np.ones(3, np.int8), "w": fastnn.from_numpy(array)}, path)
+    before = path.read_bytes()
+    loaded = fastnn.load(path, mmap=True)
+    assert_same(loaded["w"], fastnn.from_numpy(array))
+    loaded["w"].zero_()
+    assert path.read_bytes() == before
+    with pytest.raises(ValueError, match="needs the name of a file"):
+        fastnn.load(io.BytesIO(before), mmap=True)
+    with pytest.raises(ValueError, match="pickle_module"):
+        fastnn.load(path, pickle_module=pickle)
+    for length in (0, 7, 8, len(before) // 2, len(before) - 1):
+        path.write_bytes(before[:length])
+        with pytest.raises(ValueError, match="not a safetensors file"):
+            fastnn.load(path, mmap=True)
+
+
+def test_bools_of_other_bytes():
+    content = bytearray(safetensors.numpy.save({"b": np.array([True, False])}))
+    content[-2] = 7
+    loaded = loads(bytes(content))["b"]
+    assert loaded.numpy().tobytes() == b"\x01\x00"
 
 
 def test_a_header_whose_size_looks_like_a_pickle():
@@ -343,6 +396,9 @@ def file_with_tree(tree, /, **changes):
         (file_with_tree({"float": "1e999"}), "unknown node 'float'"),
         (file_with_tree("[" * 100_000), "recursion|damaged"),
         (file_with_tree("[1,"), "damaged"),
+        (file_with_tree({"dtype": "object"}), "unknown node 'dtype'"),
+        (file_with_tree({"size": ["a"]}), "unknown node 'size'"),
+        (file_with_tree({"device": "nowhere"}), "nowhere"),
         (file_with_tree([], crc32=1), "checksum"),
         (file_with_tree([], version=2), "format version 2, and this fastnn reads 1"),
         (file_with_tree([], tree=None), "structure is missing"),

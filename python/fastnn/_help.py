@@ -29,7 +29,6 @@ _ADVICE = {
     "hub": "nothing is downloaded; build the model from vision.models and load its safetensors file",
     "distributed": "training on several processes is not supported yet",
     "multiprocessing": "use Python's multiprocessing; DataLoader(num_workers=...) has worker processes of its own",
-    "vmap": "write the batch dim into the operation: operations broadcast",
     "export": "there is no graph export; save the state_dict",
     "fx": "there is no graph tracing; edit the module",
     "library": "custom operations are autograd.Function",

@@ -10,20 +10,21 @@ A file of ``save`` is a plain safetensors file: other programs read its tensors 
 
       {"tensor": name}  {"parameter": name}  {"array": name}     (+ "requires_grad": true)
       {"tuple": [...]}  {"dict": [[key, value], ...]}  {"ordered_dict": [[key, value], ...]}
-      {"float": "nan" | "inf" | "-inf"}
+      {"float": "nan" | "inf" | "-inf"}  {"counter": [[key, number], ...]}  {"size": [...]}
+      {"dtype": name}  {"device": name}
 
 Loading reads bytes and parses JSON; nothing is unpickled or executed.
 """
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import os
 import zlib
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 
 import ml_dtypes
@@ -31,6 +32,8 @@ import numpy as np
 import numpy.typing as npt
 
 import fastnn
+from fastnn import _torch_file
+from fastnn._dtype import ALL
 from fastnn.utils._files import atomic_path
 
 __all__ = ["load", "save"]
@@ -43,6 +46,7 @@ _DTYPES = {
     "U64": np.uint64, "U32": np.uint32, "U16": np.uint16, "U8": np.uint8,
     "BOOL": np.bool_, "C64": np.complex64,
 }  # fmt: skip
+_NAMES = {d.name: d for d in ALL}
 _SAVED = {np.dtype(dtype) for dtype in _DTYPES.values()}
 
 
@@ -53,8 +57,8 @@ def save(obj: Any, f: str | os.PathLike[str] | BinaryIO) -> None:
     that are the very same memory (tied weights) are stored once, and share memory again when loaded.
 
     Args:
-        obj: Tensors, NumPy arrays, numbers, str, bool and None in any nesting of dict, list and tuple; for
-            example a ``state_dict``, or ``{"model": ..., "optimizer": ..., "epoch": 3}``.
+        obj: Tensors, NumPy arrays, numbers, str, bool, None, dtypes, sizes, devices in any nesting of dict, list
+            and tuple (and OrderedDict, Counter); for example a ``state_dict``, or ``{"model": ..., "optimizer": ..., "epoch": 3}``.
         f: Name of the file, or a binary file open for writing.
 
     Raises:
@@ -90,35 +94,72 @@ def save(obj: Any, f: str | os.PathLike[str] | BinaryIO) -> None:
 def load(
     f: str | os.PathLike[str] | BinaryIO,
     map_location: Any = None,
+    pickle_module: Any = None,
     *,
-    weights_only: bool = True,
+    weights_only: bool | None = None,
+    mmap: bool | None = None,
 ) -> Any:
-    """Reads a file of `save`, or any safetensors file.
+    """Reads a file of `save`, any safetensors file, or a checkpoint that PyTorch's ``torch.save`` wrote.
+
+    What the file is, is seen from its first bytes. A checkpoint's pickle is not unpickled: a reader that knows
+    tensors, parameters, dicts, lists, tuples, numbers, text, dtypes, sizes and devices builds these, and refuses
+    all else by name.
 
     Args:
         f: Name of the file, or a binary file open for reading.
-        map_location: None or "cpu": where the tensors are put.
-        weights_only: Must be True: there is no other way of loading.
+        map_location: None or "cpu": where the tensors are put; or a dict from saved places to such, or a function
+            of (storage, place) that returns one. Tensors that were saved on another device come to the CPU.
+        pickle_module: Must be None: nothing is unpickled.
+        weights_only: Must be True (or None): there is no other way of loading.
+        mmap: Map the file into memory instead of reading it: bytes are read when they are used, and not
+            checked; writing to the tensors does not change the file.
 
     Returns:
         What was saved; for a safetensors file from elsewhere a dict from names to tensors.
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: The file is not safetensors, is cut short or damaged, or was made by a newer version.
+        ValueError: The file is of no known kind, is cut short or damaged, was made by a newer version, or holds what is
+            refused; or an argument that is not supported.
     """
-    if not weights_only:
-        raise ValueError("load: weights_only=False would unpickle; fastnn never does")
-    if map_location is not None and str(map_location) != "cpu":
-        raise ValueError(f"load: map_location must be None or 'cpu', got {map_location!r}")
+    if weights_only is not None and not weights_only:
+        raise ValueError(
+            "load: weights_only=False would unpickle, which runs whatever program the file holds; fastnn never does"
+        )
+    if pickle_module is not None:
+        raise ValueError("load: pickle_module is not supported: nothing is unpickled")
     if isinstance(f, (str, os.PathLike)):
         name = os.fspath(f)
-        arrays, metadata = _read(Path(f).read_bytes(), name)
-    elif hasattr(f, "read"):
-        name = str(getattr(f, "name", "the file"))
-        arrays, metadata = _read(f.read(), name)
-    else:
+        with open(name, "rb") as file:
+            return _load(file, str(name), str(name) if mmap else None, map_location)
+    if not hasattr(f, "read"):
         raise TypeError(f"load: f must be a file name or a binary file, got {type(f).__name__}")
+    if mmap:
+        raise ValueError("load: mmap=True needs the name of a file, got an open file")
+    content = f.read()
+    if not isinstance(content, bytes):
+        raise TypeError(f"load: f must be open for reading bytes, got {type(content).__name__}")
+    return _load(io.BytesIO(content), str(getattr(f, "name", "the file")), None, map_location)
+
+
+def _load(file: BinaryIO, name: str, mapped: str | None, map_location: Any) -> Any:
+    head = file.read(16)
+    file.seek(0)
+    if _torch_file.is_zip(head):
+        try:
+            return _torch_file.read_checkpoint(file, mapped, map_location)
+        except ValueError as error:
+            raise ValueError(f"load: {name}: {error}") from error
+    try:
+        _torch_file.places(map_location)(file, "cpu")
+    except ValueError as error:
+        raise ValueError(f"load: {error}") from None
+    if _torch_file.is_legacy(head):
+        raise ValueError(
+            f"load: {name} is a pickle, which is never unpickled here. If it is a PyTorch checkpoint, it is of the format "
+            "before PyTorch 1.6: load it in PyTorch and save it again with torch.save or safetensors.torch.save_file"
+        )
+    arrays, metadata = _read(file.read(), name) if mapped is None else _map(mapped, name)
     if "fastnn" not in metadata and metadata.get("format") != "fastnn":
         return {key: _as_tensor(key, array, name) for key, array in arrays.items()}
     return _decode_file(metadata, arrays, name)
@@ -158,6 +199,14 @@ class _Encoder:
             return {"tuple": [self.encode(item, (*path, str(i))) for i, item in enumerate(value)]}
         if type(value) is dict:
             return {"dict": self.encode_items(value.items(), path)}
+        if type(value) is fastnn.Size:
+            return {"size": list(value)}
+        if isinstance(value, fastnn.dtype):
+            return {"dtype": value.name}
+        if isinstance(value, fastnn.device):
+            return {"device": value.type}
+        if type(value) is Counter and all(type(n) is int for n in value.values()):
+            return {"counter": self.encode_items(value.items(), path)}
         if type(value) is OrderedDict:
             return {"ordered_dict": self.encode_items(value.items(), path)}
         _refuse(value, path)
@@ -212,11 +261,6 @@ def _read(content: bytes, name: str) -> tuple[dict[str, Array], dict[str, str]]:
         size = int.from_bytes(content[:8], "little")
         header = json.loads(content[8 : 8 + size])
     except (SafetensorError, ValueError, RecursionError) as error:
-        if content.startswith((b"PK\x03\x04", b"\x80\x02")):
-            raise ValueError(
-                f"load: {name} is a pickle (a PyTorch checkpoint?), which is never unpickled here; "
-                "in PyTorch, write it with safetensors.torch.save_file"
-            ) from None
         raise ValueError(
             f"load: {name} ({len(content)} bytes) is not a safetensors file, or is cut short or damaged: {error}"
         ) from error
@@ -225,8 +269,41 @@ def _read(content: bytes, name: str) -> tuple[dict[str, Array], dict[str, str]]:
         if entry["dtype"] not in _DTYPES:
             raise ValueError(f"load: {name}: tensor {key!r} has the unknown dtype {entry['dtype']}")
         flat = np.frombuffer(entry["data"], dtype=_DTYPES[entry["dtype"]])
-        arrays[key] = flat.reshape(entry["shape"])
+        arrays[key] = _clean(flat).reshape(entry["shape"])
     return arrays, header.get("__metadata__") or {}
+
+
+def _clean(array: Array) -> Array:
+    """Bools as 0 and 1, whatever byte stands in the file; others as they are."""
+    return array.view(np.uint8) != 0 if array.dtype == np.bool_ else array
+
+
+def _map(path: str, name: str) -> tuple[dict[str, Array], dict[str, str]]:
+    """As `_read`, but the arrays are parts of the file mapped into memory, copied where they are written to."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "numpy") as checked:
+            metadata = checked.metadata() or {}
+    except SafetensorError as error:
+        raise ValueError(
+            f"load: {name} is not a safetensors file, or is damaged: {error}"
+        ) from error
+    content = np.memmap(path, np.uint8, "c")
+    size = int.from_bytes(content[:8].tobytes(), "little")
+    header = json.loads(content[8 : 8 + size].tobytes())
+    header.pop("__metadata__", None)
+    arrays = {}
+    for key, entry in header.items():
+        if entry["dtype"] not in _DTYPES:
+            raise ValueError(f"load: {name}: tensor {key!r} has the unknown dtype {entry['dtype']}")
+        begin, end = (8 + size + offset for offset in entry["data_offsets"])
+        dtype = np.dtype(_DTYPES[entry["dtype"]])
+        part = content[begin:end]
+        if part.__array_interface__["data"][0] % dtype.itemsize:
+            part = part.copy()
+        arrays[key] = _clean(np.asarray(part).view(dtype)).reshape(entry["shape"])
+    return arrays, metadata
 
 
 def _decode_file(metadata: dict[str, str], arrays: dict[str, Array], name: str) -> Any:
@@ -243,7 +320,7 @@ def _decode_file(metadata: dict[str, str], arrays: dict[str, Array], name: str) 
         if header.get("crc32") != zlib.crc32(header["tree"].encode()):
             raise ValueError("the checksum of its structure is wrong")
         return _Decoder(arrays).decode(json.loads(header["tree"]))
-    except (ValueError, RecursionError) as error:
+    except (ValueError, RuntimeError, RecursionError) as error:
         raise ValueError(f"load: {name} is damaged or from another version: {error}") from error
 
 
@@ -274,6 +351,14 @@ class _Decoder:
                 return dict(self.decode_items(content))
             case "ordered_dict", list():
                 return OrderedDict(self.decode_items(content))
+            case "counter", list():
+                return Counter(dict(self.decode_items(content)))
+            case "size", list() if all(type(n) is int for n in content):
+                return fastnn.Size(content)
+            case "dtype", str() if content in _NAMES:
+                return _NAMES[content]
+            case "device", str():
+                return fastnn.device(content)
             case "float", "nan" | "inf" | "-inf":
                 return float(content)
         raise ValueError(f"unknown node {kind!r} in its structure")

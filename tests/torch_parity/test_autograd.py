@@ -175,8 +175,40 @@ FUNC: dict[str, Any] = {
     "vmap_all_none": lambda lib, p: lib.func.vmap(lambda x: x, in_dims=None)(p[0]),
     "vmap_kwargs": lambda lib, p: lib.func.vmap(lambda x, y: x * y)(p[0], y=p[0]),
     "vmap_negative": lambda lib, p: lib.func.vmap(lambda x: x.sum(), in_dims=-1)(p[0]),
+    "stack": lambda lib, p: {k: tuple(v.shape) for k, v in lib.func.stack_module_state([lib.nn.BatchNorm1d(2) for _ in range(3)])[0].items()},
+    "stack_none": lambda lib, p: lib.func.stack_module_state([]),
+    "stack_modes": lambda lib, p: lib.func.stack_module_state([lib.nn.Linear(1, 1), lib.nn.Linear(1, 1).eval()]),
+    "ensemble": lambda lib, p: _ensemble(lib, p),
+    "per_sample": lambda lib, p: _per_sample(lib, p),
     "closure": lambda lib, p: lib.func.grad(lambda b: (p[0] * b * b).sum())(p[1]),
 }  # fmt: skip
+
+
+def _linear(lib: Any, value: float) -> Any:
+    model = lib.nn.Linear(3, 2, dtype=lib.float64)
+    for q in model.parameters():
+        q.data.fill_(value)
+    return model
+
+
+def _ensemble(lib: Any, p: Any) -> Any:
+    models = [_linear(lib, v) for v in (0.5, 2.0)]
+    parameters, buffers = lib.func.stack_module_state(models)
+
+    def call(q: Any, b: Any, x: Any) -> Any:
+        return lib.func.functional_call(models[0], (q, b), (x,))
+
+    return lib.func.vmap(call, in_dims=(0, 0, None))(parameters, buffers, p[0])
+
+
+def _per_sample(lib: Any, p: Any) -> Any:
+    model = _linear(lib, 0.3)
+    parameters = {k: v.detach() for k, v in model.named_parameters()}
+
+    def loss(q: Any, x: Any) -> Any:
+        return (lib.func.functional_call(model, q, (x,)) ** 2).sum()
+
+    return lib.func.vmap(lib.func.grad(loss), in_dims=(None, 0))(parameters, p[0].detach())
 
 
 def _in_no_grad(lib: Any, p: Any) -> Any:

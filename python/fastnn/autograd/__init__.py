@@ -18,6 +18,7 @@ from .gradcheck import gradcheck, gradgradcheck
 __all__ = [
     "Function",
     "Variable",
+    "anomaly_mode",
     "backward",
     "detect_anomaly",
     "enable_grad",

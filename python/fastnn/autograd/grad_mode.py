@@ -5,8 +5,9 @@ from __future__ import annotations
 import functools
 import threading
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
+_GENERATOR = 0x20  # inspect.CO_GENERATOR, without importing that module
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -41,6 +42,29 @@ class _GradMode:
         return new
 
     def __call__(self, function: F) -> F:
+        """``function`` with this mode around every call; a generator has it while it runs."""
+        code = getattr(function, "__code__", None)
+        if code is not None and code.co_flags & _GENERATOR:
+
+            @functools.wraps(function)
+            def generator(*args: Any, **kwargs: Any) -> Any:
+                running = function(*args, **kwargs)
+                sent: Any = None
+                while True:
+                    try:
+                        with self._fresh():
+                            value = running.send(sent)
+                    except StopIteration as stop:
+                        return stop.value
+                    try:
+                        sent = yield value
+                    except GeneratorExit:
+                        with self._fresh():
+                            running.close()
+                        raise
+
+            return generator  # type: ignore[return-value]
+
         @functools.wraps(function)
         def wrapped(*args: Any, **kwargs: Any) -> Any:
             with self._fresh():
@@ -49,7 +73,18 @@ class _GradMode:
         return wrapped  # type: ignore[return-value]
 
 
-class no_grad(_GradMode):
+class _NoArguments(_GradMode):
+    """A mode that decorates with or without parentheses."""
+
+    if not TYPE_CHECKING:  # type checkers know the form with parentheses
+
+        def __new__(cls, function: Any = None) -> Any:
+            """The mode, or the decorated function."""
+            self = super().__new__(cls)
+            return self if function is None else self(function)
+
+
+class no_grad(_NoArguments):
     """Operations in this block record no graph; also a decorator.
 
     >>> import fastnn
@@ -62,7 +97,7 @@ class no_grad(_GradMode):
     _enabled = False
 
 
-class enable_grad(_GradMode):
+class enable_grad(_NoArguments):
     """Operations in this block record the graph, also inside ``no_grad``."""
 
     _enabled = True
@@ -74,12 +109,19 @@ class inference_mode(_GradMode):
     Tensors made here may take part in autograd later (PyTorch forbids it; nothing here depends on it).
     """
 
+    if not TYPE_CHECKING:
+
+        def __new__(cls, mode: Any = True) -> Any:
+            """The mode, or the decorated function."""
+            self = super().__new__(cls)
+            if isinstance(mode, bool):
+                return self
+            self.__init__()
+            return self(mode)
+
     def __init__(self, mode: bool = True) -> None:
         self._enabled = not mode
         self._inference = mode
-
-    def __call__(self, function: F) -> F:
-        return super().__call__(function)
 
 
 class set_grad_enabled(_GradMode):
@@ -89,6 +131,11 @@ class set_grad_enabled(_GradMode):
         self._enabled = bool(mode)
         self._previous = globals()["mode"].enabled
         globals()["mode"].enabled = self._enabled
+
+    def __call__(self, function: F) -> F:
+        """As a decorator it sets the mode for the function alone."""
+        mode.enabled = self._previous
+        return super().__call__(function)
 
     def __enter__(self) -> None:
         super().__enter__()

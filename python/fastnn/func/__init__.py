@@ -2,6 +2,7 @@
 
 from ..nn.utils.stateless import functional_call
 from ._map import vmap
+from ._modules import functional_call, stack_module_state
 from ._transforms import grad, grad_and_value, hessian, jacfwd, jacrev, jvp, vjp
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "jacfwd",
     "jacrev",
     "jvp",
+    "stack_module_state",
     "vjp",
     "vmap",
 ]

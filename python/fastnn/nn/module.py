@@ -87,7 +87,7 @@ class Module(HookMethods, StateMethods):
             ):
                 return call_with_hooks(self, args, kwargs)
             return self.forward(*args, **kwargs)
-        except (RuntimeError, ValueError, TypeError, IndexError) as error:
+        except (RuntimeError, ValueError, TypeError, IndexError, AssertionError) as error:
             self._locate(error)
             raise
 

@@ -97,7 +97,7 @@ class SGD(Optimizer):
             lr=float(group["lr"]),
             momentum=group["momentum"],
             dampening=group["dampening"],
-            weight_decay=group["weight_decay"],
+            weight_decay=float(group["weight_decay"]),
             nesterov=group["nesterov"],
             maximize=group["maximize"],
             first=first,
