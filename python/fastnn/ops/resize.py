@@ -42,19 +42,27 @@ def _resampled(data: Any, taps: Taps) -> Any:
     return out
 
 
+def _matrix(taps: Taps, dtype: Any) -> Any:
+    """(size, outputs): the taps as a matrix."""
+    _, size, sources, weights = taps
+    matrix = np.zeros((size, len(sources)), dtype)
+    to = np.arange(len(sources))
+    for k in range(sources.shape[1]):
+        part = 1 if weights is None else weights[:, k].astype(dtype)
+        np.add.at(matrix, (sources[:, k], to), part)
+    return matrix
+
+
 def _spread(g: Any, taps: Taps) -> Any:
     """The adjoint of ``_resampled``, as a product with its matrix."""
-    axis, size, sources, weights = taps
-    wide = np.float32 if g.dtype.itemsize < 4 else g.dtype
-    matrix = np.zeros((len(sources), size), wide)
-    for k in range(sources.shape[1]):
-        np.add.at(
-            matrix,
-            (np.arange(len(sources)), sources[:, k]),
-            1 if weights is None else weights[:, k].astype(wide),
-        )
-    moved = np.moveaxis(g, axis, -1)
-    return np.moveaxis((moved.astype(wide, copy=False) @ matrix).astype(g.dtype), -1, axis)
+    axis, size = taps.axis, taps.size
+    wide = g.dtype if g.dtype.itemsize >= 4 else np.dtype(np.float32)
+    matrix = _matrix(taps, wide)
+    shape = g.shape[:axis] + (size,) + g.shape[axis + 1 :]
+    rows, columns = math.prod(shape[:axis]), math.prod(shape[axis + 1 :])
+    flat = np.ascontiguousarray(g, wide).reshape(rows, g.shape[axis], columns)
+    product = flat[:, :, 0] @ matrix.T if columns == 1 else matrix @ flat
+    return product.astype(g.dtype, copy=False).reshape(shape)
 
 
 class ResampleBackward0(Node):
