@@ -1,6 +1,5 @@
 """Transformations of functions: their gradients, Jacobians and products, and maps over a batch."""
 
-from ..nn.utils.stateless import functional_call
 from ._map import vmap
 from ._modules import functional_call, stack_module_state
 from ._transforms import grad, grad_and_value, hessian, jacfwd, jacrev, jvp, vjp

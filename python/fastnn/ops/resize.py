@@ -58,7 +58,7 @@ def _spread(g: Any, taps: Taps) -> Any:
     axis, size = taps.axis, taps.size
     wide = g.dtype if g.dtype.itemsize >= 4 else np.dtype(np.float32)
     matrix = _matrix(taps, wide)
-    shape = g.shape[:axis] + (size,) + g.shape[axis + 1 :]
+    shape = (*g.shape[:axis], size, *g.shape[axis + 1 :])
     rows, columns = math.prod(shape[:axis]), math.prod(shape[axis + 1 :])
     flat = np.ascontiguousarray(g, wide).reshape(rows, g.shape[axis], columns)
     product = flat[:, :, 0] @ matrix.T if columns == 1 else matrix @ flat

@@ -190,7 +190,8 @@ def _users() -> list[Any]:
 
 def _subclasses(kind: type) -> list[type]:
     found: list[type] = []
-    for child in kind.__subclasses__():
+    children: list[type] = kind.__subclasses__()
+    for child in children:
         found += [child, *_subclasses(child)]
     return list(dict.fromkeys(found))
 
