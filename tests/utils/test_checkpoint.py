@@ -11,6 +11,7 @@ import pytest
 
 import fastnn
 from fastnn import nn
+from fastnn.autograd import engine
 from fastnn.utils.checkpoint import CheckpointError, checkpoint, checkpoint_sequential
 
 both = pytest.mark.parametrize("use_reentrant", [False, True])
@@ -169,6 +170,42 @@ def test_other_operations_the_second_time() -> None:
     x = fastnn.ones(2).requires_grad_()
     with pytest.raises(CheckpointError, match="must do the same each time"):
         checkpoint(part, x, use_reentrant=False).sum().backward()
+
+
+def test_other_operations_that_save_nothing() -> None:
+    calls: list[int] = []
+
+    def part(t: Any) -> Any:
+        calls.append(1)
+        u = t.exp()
+        return u + u if len(calls) == 1 else u - u
+
+    x = fastnn.ones(2).requires_grad_()
+    with pytest.raises(CheckpointError, match="SubBackward0 .* when computed again, AddBackward0"):
+        checkpoint(part, x, use_reentrant=False).sum().backward()
+    calls.clear()
+    checkpoint(part, x, use_reentrant=False, determinism_check="none").sum().backward()
+
+
+def test_graphs_are_freed_without_backward() -> None:
+    x = fastnn.ones(2).requires_grad_()
+    before = len(engine.recomputations)
+    gc.disable()
+    try:
+        y = checkpoint(lambda t: t.exp().sin() * t, x, use_reentrant=False)
+        assert len(engine.recomputations) > before
+        del y
+        assert len(engine.recomputations) == before
+        nested = checkpoint(
+            lambda t: checkpoint(lambda u: u.exp(), t, use_reentrant=False) * t,
+            x,
+            use_reentrant=False,
+        )
+        nested.sum().backward()
+        del nested
+        assert len(engine.recomputations) == before
+    finally:
+        gc.enable()
 
 
 def test_arguments() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import warnings
+import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -80,82 +81,71 @@ def _tensors(value: Any) -> list[Any]:
     return []
 
 
-def _described(node: Any) -> str:
+def _order(roots: list[Any], nodes: set[Any]) -> list[Any]:
+    """The nodes among ``nodes`` that are reached from ``roots`` by way of them, in an order that the graph's form gives."""
+    found: dict[Any, None] = {}
+    stack = [r for r in roots if r is not None]
+    while stack:
+        node = stack.pop()
+        if node not in found and node in nodes:
+            found[node] = None
+            stack += [e for e in node.edges if e is not None and e.is_node]
+    return list(found)
+
+
+def _kind(node: Any) -> str:
     return f"{node.name()} with {len(node.edges)} inputs"
 
 
 class _Part:
-    """A part of a graph that was emptied: computes it again, and fills the nodes that are left."""
+    """A part of a graph that was emptied: computes it again, and fills the nodes that are left.
 
-    def __init__(self, again: Callable[[], Any], roots: list[Any], nodes: set[Any]) -> None:
+    Nodes are held weakly, since this is what the engine keeps for each of them.
+    """
+
+    def __init__(self, again: Callable[[], Any], result: Any, nodes: set[Any], check: bool) -> None:
         self.again = again
-        self.roots = (
-            roots  # the nodes of the results, and None; they are alive while this is needed
-        )
-        self.check = True
-        # A node that is reached from the roots, and was made in the part, can be filled
-        self.members: dict[Any, None] = {}
-        stack = [r for r in roots if r in nodes]
-        while stack:
-            node = stack.pop()
-            if node not in self.members:
-                self.members[node] = None
-                stack += [e for e in node.edges if e is not None and e.is_node and e in nodes]
-
-    def empty(self) -> None:
-        """Drop what the nodes saved."""
-        for node in self.members:
-            if node.saved is not None and not node.saved and node.parent is None:
-                continue  # nothing to drop
-            if node.parent is None:
+        self.check = check
+        order = _order([t._node for t in _tensors(result)], nodes)
+        self.nodes = [weakref.ref(node) for node in order]
+        self.kinds = [_kind(node) for node in order]
+        for node in order:
+            if node.saved:
                 node.saved = None
+            if node.saved is None:
                 engine.recomputations[node] = self
-        self.members = dict.fromkeys(n for n in self.members if n in engine.recomputations)
 
     def __call__(self, _: Any) -> None:
-        outputs = self.again()
-        roots = [t._node for t in _tensors(outputs)]
-        if len(roots) != len(self.roots):
-            raise CheckpointError(
-                f"checkpoint: {len(roots)} results when computed again, {len(self.roots)} at first"
+        with _Recording() as nodes:
+            result = self.again()
+        order = _order([t._node for t in _tensors(result)], nodes)
+        kinds = [_kind(node) for node in order]
+        if len(kinds) != len(self.kinds) or (self.check and kinds != self.kinds):
+            first = next(
+                (pair for pair in zip(self.kinds, kinds, strict=False) if pair[0] != pair[1]),
+                (f"{len(self.kinds)} operations", f"{len(kinds)}"),
             )
-        pairs = list(zip(self.roots, roots, strict=True))
-        seen: set[int] = set()
-        while pairs:
-            old, new = pairs.pop()
-            if old is None or new is None or old is new or id(old) in seen or not old.is_node:
-                continue
-            seen.add(id(old))
-            if old not in self.members and old.parent is None and not _made_here(old, new):
-                continue
-            if self.check and (type(old) is not type(new) or len(old.edges) != len(new.edges)):
-                raise CheckpointError(
-                    f"checkpoint: {_described(new)} when computed again, {_described(old)} at first: the function "
-                    "must do the same each time (determinism_check='none' leaves this out)"
-                )
-            if old in self.members:
+            raise CheckpointError(
+                f"checkpoint: {first[1]} when computed again, {first[0]} at first: the function must do the same each "
+                "time (determinism_check='none' looks at the number of operations alone)"
+            )
+        for reference, new in zip(self.nodes, order, strict=True):
+            old = reference()
+            if old is not None and old.saved is None:
                 _fill(old, new)
-            pairs += zip(old.edges, new.edges, strict=False)
-
-
-def _made_here(old: Any, new: Any) -> bool:
-    """Nodes that saved nothing are not members, but lead on to those that are."""
-    return type(old) is type(new)
 
 
 def _fill(old: Any, new: Any) -> None:
     engine.recomputations.pop(old, None)
-    if old.saved is not None:
+    if new.saved is not None:
+        old.saved, old.birth = new.saved, new.birth
         return
-    if new.saved is None:  # emptied itself, by a checkpoint inside
 
-        def later(_: Any) -> None:
-            if engine.recompute(new) or new.saved is not None:
-                old.saved, old.birth = new.saved, new.birth
+    def later(node: Any) -> None:  # it was emptied itself, by a checkpoint inside
+        if new.saved is not None or engine.recompute(new):
+            node.saved, node.birth = new.saved, new.birth
 
-        engine.recomputations[old] = later
-        return
-    old.saved, old.birth = new.saved, new.birth
+    engine.recomputations[old] = later
 
 
 def checkpoint(
@@ -179,7 +169,7 @@ def checkpoint(
         args, kwargs: its arguments.
         use_reentrant: False; True is PyTorch's older variant, which takes no ``kwargs``; None warns as PyTorch does.
         context_fn: gives two contexts, for the first and the second call.
-        determinism_check: "default": the second call's operations are held to the first's; "none": they are not.
+        determinism_check: "default": the second call's operations are held to the first's; "none": only their number is.
         debug: must be False: errors name the operation that differs.
         early_stop: accepted for PyTorch's scripts: the function is computed to its end.
         preserve_rng_state: the second call draws the same random numbers as the first.
@@ -236,9 +226,7 @@ def checkpoint(
             if state is not None:
                 random.set_rng_state(present)
 
-    part = _Part(again, [t._node for t in _tensors(result)], nodes)
-    part.check = determinism_check == "default"
-    part.empty()
+    _Part(again, result, nodes, determinism_check == "default")
     return result
 
 
