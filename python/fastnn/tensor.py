@@ -169,7 +169,13 @@ class Tensor(
         return make(self._data)
 
     def detach_(self) -> Tensor:
-        """Cut this tensor off the graph, in place."""
+        """Cut this tensor off the graph, in place.
+
+        Raises:
+            RuntimeError: it is a view.
+        """
+        if self._extra is not None and self._extra.base is not None:
+            raise RuntimeError("Can't detach views in-place. Use detach() instead.")
         self._node = None
         self._requires_grad = False
         return self

@@ -163,3 +163,12 @@ def test_versions_are_shared_by_views() -> None:
     x.add_(1)
     assert x._version == v._version == 2
     assert v._base is x
+
+
+def test_views_of_a_leaf_that_is_itself_a_view() -> None:
+    x = fastnn.arange(6.0).reshape(2, 3).requires_grad_()
+    with pytest.raises(RuntimeError, match="a view of a leaf Variable"):
+        x[0].add_(1)
+    with pytest.raises(RuntimeError, match="Can't detach views in-place"):
+        (x * 1)[0].detach_()
+    assert not (x * 1).detach_().requires_grad

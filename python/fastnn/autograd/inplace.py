@@ -46,7 +46,8 @@ def extra_of(x: Tensor) -> Extra:
 def register_view(view: Tensor, x: Tensor) -> None:
     """Tie ``view`` to the tensor whose memory it shows: ``x``, or the base of x."""
     extra = x._extra
-    base = x if extra is None or extra.base is None else extra.base
+    leaf = x._requires_grad and x._node is None  # a base of its own, whatever memory it was made of
+    base = x if leaf or extra is None or extra.base is None else extra.base
     view._extra = own = Extra()
     own.base = base
     extra = extra_of(base)

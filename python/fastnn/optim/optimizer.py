@@ -223,7 +223,9 @@ class Optimizer:
                     if set_to_none:
                         p._grad = None
                     else:
-                        p._grad.detach_().zero_()
+                        if p._grad._node is not None:
+                            p._grad.detach_()
+                        p._grad.requires_grad_(False).zero_()
 
     @_with_hooks
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
