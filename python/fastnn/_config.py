@@ -1,13 +1,11 @@
-"""What this installation is made of, and how many threads it uses."""
+"""What this installation is made of, and how many threads it uses.
+
+Standard modules are imported by the functions that use them: importing fastnn should cost little.
+"""
 
 from __future__ import annotations
 
-import importlib.util
-import json
 import os
-import platform
-from importlib import resources
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -46,6 +44,9 @@ def set_num_threads(n: int) -> None:
 
 def build_info() -> dict[str, Any]:
     """What the build wrote down: compiler, ISA levels, and why kernels are missing."""
+    import json
+    from importlib import resources
+
     file = resources.files(__package__).joinpath("_build_info.json")
     try:
         info: dict[str, Any] = json.loads(file.read_text())
@@ -56,6 +57,8 @@ def build_info() -> dict[str, Any]:
 
 def show_config() -> None:
     """Print the version, the backends and why one is missing, the instruction set, and the threads."""
+    import platform
+
     info = build_info()
     kernels = _kernels()
     lines = [
@@ -82,11 +85,15 @@ def _cpu_model() -> str:
                     return line.partition(":")[2].strip()
     except OSError:
         pass
+    import platform
+
     return platform.processor() or platform.machine()
 
 
 def _caches() -> str:
     """The sizes of the first core's caches, where the system tells."""
+    from pathlib import Path
+
     found = []
     folder = Path("/sys/devices/system/cpu/cpu0/cache")
     for index in sorted(folder.glob("index*")):
@@ -118,6 +125,9 @@ def _blas() -> str:
 
 def print_runtime_info() -> None:
     """Print ``show_config`` and the machine: system, CPU, cores, caches, memory, NumPy's BLAS, optional packages."""
+    import importlib.util
+    import platform
+
     show_config()
     affinity = getattr(os, "sched_getaffinity", None)
     cores = len(affinity(0)) if affinity is not None else os.cpu_count()

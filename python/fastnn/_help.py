@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import sys
 from collections.abc import Callable, Iterable
@@ -55,6 +54,8 @@ def missing(owner: str, name: str, known: Iterable[str]) -> str:
     >>> missing("module 'fastnn'", "sofmax", ["softmax", "relu"])
     "module 'fastnn' has no attribute 'sofmax'; the nearest that it has: softmax"
     """
+    import difflib
+
     text = f"{owner} has no attribute {name!r}"
     advice = _ADVICE.get(name)
     if advice is not None:

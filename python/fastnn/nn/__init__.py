@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from .._help import getattr_of
 from ..ops.linear_loss import LinearCrossEntropyOptions
-from . import functional, init, utils
+from . import functional, init
 from .activation import (
     CELU,
     ELU,
@@ -341,6 +341,8 @@ __all__ = [
     "utils",
 ]
 
-if not TYPE_CHECKING:  # a checker must see that a name is missing
+if TYPE_CHECKING:
+    from . import utils
+else:  # a checker must see that a name is missing
     # Loaded on first use: what scripts import by PyTorch's file names
-    __getattr__ = getattr_of(__name__, lazy=("attention", "modules"))
+    __getattr__ = getattr_of(__name__, lazy=("attention", "modules", "utils"))
