@@ -44,6 +44,7 @@ from ._dtype import (
     uint8,
 )
 from ._dtype import bool_ as bool
+from ._methods import linalg as _linalg
 from ._version import __version__
 from .autograd import (
     enable_grad,
@@ -225,6 +226,7 @@ __all__ = [
     "contiguous_format",
     "default_generator",
     "device",
+    "distributions",
     "double",
     "dtype",
     "enable_grad",
@@ -248,6 +250,7 @@ __all__ = [
     "int8",
     "is_grad_enabled",
     "is_inference_mode_enabled",
+    "linalg",
     "load",
     "long",
     "manual_seed",
@@ -280,6 +283,7 @@ __all__ = [
     "short",
     "signal",
     "show_config",
+    "special",
     "strided",
     "uint8",
     "utils",
@@ -307,9 +311,17 @@ __all__ += _sort.__all__
 __all__ += _statistics.__all__
 __all__ += _unary.__all__
 __all__ += _views.__all__
+__all__ += _linalg.FUNCTIONS
 
 # Imported on first use: what training itself does not need
-_LAZY = {"signal": ".signal", "utils": ".utils", "vision": ".vision"}
+_LAZY = {
+    "distributions": ".distributions",
+    "linalg": ".linalg",
+    "signal": ".signal",
+    "special": ".special",
+    "utils": ".utils",
+    "vision": ".vision",
+}
 _LAZY_NAMES = {"save": ".serialization", "load": ".serialization"}
 
 
@@ -318,6 +330,8 @@ def __getattr__(name: str) -> Any:
         return importlib.import_module(_LAZY[name], __name__)
     if name in _LAZY_NAMES:
         return getattr(importlib.import_module(_LAZY_NAMES[name], __name__), name)
+    if name in _linalg.FUNCTIONS:
+        return _linalg.function(name)
     if name.endswith("_") and not name.startswith("_") and hasattr(Tensor, name):
         return getattr(Tensor, name)  # torch.relu_(x) and its like
     raise AttributeError(f"module 'fastnn' has no attribute {name!r}")
