@@ -8,6 +8,7 @@ True
 
 from __future__ import annotations
 
+from .ops.gemm import matmul
 from .ops.linalg import (
     cross,
     diagonal,
@@ -19,7 +20,6 @@ from .ops.linalg import (
     vander,
     vecdot,
 )
-from .ops.gemm import matmul
 from .ops.linalg_factor import (
     cholesky,
     cholesky_ex,

@@ -73,6 +73,10 @@ ADAPTERS: dict[str, Callable[..., Any]] = {
     "where": lambda x, condition, other: fastnn.where(condition, x, other),
     "einsum": lambda tensors, equation: fastnn.einsum(equation, *tensors),
     "polygamma": lambda x, n: fastnn.polygamma(n, x),
+    "linalg.pinv:singular": lambda a, b: fastnn.linalg.pinv(a @ b.mT),
+    "linalg.lstsq:grad_oriented": lambda a, b, driver: fastnn.linalg.lstsq(a, b, driver=driver)[:2],
+    "svd_lowrank": lambda a, b, **kwargs: fastnn.svd_lowrank(a @ b.mT, **kwargs),
+    "pca_lowrank": lambda a, b, **kwargs: fastnn.pca_lowrank(a @ b.mT, **kwargs),
     "nn.functional.embedding": lambda weight, index, **kwargs: F.embedding(index, weight, **kwargs),
     "nn.functional.embedding_bag": lambda weight, index, *args, **kwargs: F.embedding_bag(
         index, weight, *args, **kwargs
@@ -84,6 +88,36 @@ ADAPTERS: dict[str, Callable[..., Any]] = {
         x, size=size, scale_factor=scale_factor, mode="nearest"
     ),
 }
+
+
+def _symmetric(x: Any, *args: Any) -> tuple[Any, ...]:
+    return (x + x.mH, *args)
+
+
+def _unit_triangular(x: Any, upper: bool = False) -> tuple[Any, ...]:
+    ones = (x.detach() * 0 + 1).tril().triu()
+    return ((x.triu(1) if upper else x.tril(-1)) + ones, upper)
+
+
+def _triangular_second(b: Any, x: Any, upper: bool = False) -> tuple[Any, ...]:
+    return b, (x.triu() if upper else x.tril()), upper
+
+
+# Where arguments have a structure that a gradient in all elements would leave: what both libraries are called with
+PREPARED: dict[str, Callable[..., tuple[Any, ...]]] = {
+    "cholesky": _symmetric,
+    "cholesky_inverse": _unit_triangular,
+    "cholesky_solve": _triangular_second,
+    "linalg.cholesky": _symmetric,
+    "linalg.cholesky_ex": _symmetric,
+    "linalg.eigh": _symmetric,
+    "linalg.eigvalsh": _symmetric,
+    "linalg.pinv:hermitian": _symmetric,
+}
+# Results that are determined up to signs: the processed form, of PyTorch's own tests, is compared
+UP_TO_SIGNS = {"linalg.eigh", "linalg.svd", "pca_lowrank", "svd", "svd_lowrank"}
+
+
 # Casts: finite differences of 1e-6 are lost in the narrower dtype
 LOW_PRECISION = {"bfloat16", "float", "half", "to"}
 RANDOM = {
@@ -101,6 +135,8 @@ def is_random(name: str, sample: Any) -> bool:
         return sample.kwargs.get("dropout_p", 0.0) > 0
     if name == "nn.functional.multi_head_attention_forward":
         return sample.args[9] > 0 and sample.kwargs.get("training", True)
+    if name == "svd_lowrank":  # an approximation where the rank is above q
+        return sample.kwargs.get("M") is not None
     return name in RANDOM
 
 

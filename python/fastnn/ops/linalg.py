@@ -11,11 +11,11 @@ import numpy as np
 from .._core import make
 from ..autograd.node import ComposedNode, edge_of
 from ..autograd.output import accepts_out
-from . import indexing, products, scan, shape, views
+from . import indexing, products, scan, select, shape, views
 from . import linalg_arrays as arrays
 from .gemm import matmul
 from .linalg_factor import TorchSVD, qr, svd
-from .linalg_solve import inv, mT, matrices, records, solve, square
+from .linalg_solve import inv, matrices, mT, records, solve, square
 from .promotion import cast, result_type
 from .reduction import sum
 
@@ -38,8 +38,9 @@ def matrix_power(A: Tensor, n: int, *, out: Tensor | None = None) -> Tensor:
             f"{name}: A must be batches of square matrices, got shape {tuple(A.shape)}"
         )
     if n == 0:
-        eye = np.eye(A._data.shape[-1], dtype=A._data.dtype)
-        return make(np.broadcast_to(eye, A._data.shape).copy())
+        # A constant, and part of the graph all the same
+        zero = select.masked_fill(A, make(np.ones(A._data.shape, bool)), 0)
+        return zero + make(np.eye(A._data.shape[-1], dtype=A._data.dtype))
     base = inv(A) if n < 0 else A
     left, result = abs(int(n)), None
     while True:
@@ -166,10 +167,10 @@ def vander(x: Tensor, *, N: int | None = None) -> Tensor:
     """The powers 0 to N - 1 of each element of (..., n), as (..., n, N).
 
     Raises:
-        RuntimeError: no dims, or N below 1.
+        RuntimeError: N below 2.
     """
     if x._data.ndim < 1:
-        raise RuntimeError("linalg.vander: expects a tensor of at least 1 dim, got a number")
+        x = shape.reshape(x, 1)
     count = x._data.shape[-1] if N is None else int(N)
     if N is not None and count <= 1:
         raise RuntimeError(f"linalg.vander: N must be greater than 1, got {N}")
@@ -189,7 +190,9 @@ def tensorinv(A: Tensor, ind: int = 2, *, out: Tensor | None = None) -> Tensor:
         RuntimeError: the products of the sizes before and after ``ind`` differ, or ``ind`` is not positive.
     """
     if ind <= 0:
-        raise RuntimeError(f"linalg.tensorinv: Expected a strictly positive integer for 'ind', got {ind}")
+        raise RuntimeError(
+            f"linalg.tensorinv: Expected a strictly positive integer for 'ind', got {ind}"
+        )
     sizes = A._data.shape
     before, after = math.prod(sizes[:ind]), math.prod(sizes[ind:])
     if before != after:
@@ -213,7 +216,9 @@ def tensorsolve(
         RuntimeError: the sizes do not fit.
     """
     if dims is not None:
-        A = shape.movedim(A, tuple(dims), tuple(range(len(dims))) if not dims else tuple(range(-len(dims), 0)))
+        A = shape.movedim(
+            A, tuple(dims), tuple(range(len(dims))) if not dims else tuple(range(-len(dims), 0))
+        )
     rest = A._data.shape[B._data.ndim :]
     n = math.prod(rest)
     if n != B._data.size or A._data.size != n * n:
@@ -227,7 +232,9 @@ def tensorsolve(
 # -- low rank ------------------------------------------------------------------------------------------
 
 
-def svd_lowrank(A: Tensor, q: int | None = 6, niter: int | None = 2, M: Tensor | None = None) -> TorchSVD:
+def svd_lowrank(
+    A: Tensor, q: int | None = 6, niter: int | None = 2, M: Tensor | None = None
+) -> TorchSVD:
     """About the first ``q`` singular values and vectors of A - M.
 
     N. Halko, P. Martinsson, J. Tropp, "Finding structure with randomness", 2011, algorithms 4.4 and 5.1.
@@ -247,7 +254,9 @@ def svd_lowrank(A: Tensor, q: int | None = 6, niter: int | None = 2, M: Tensor |
     count = 6 if q is None else q
     steps = 2 if niter is None else niter
     if not 0 <= count <= min(m, n):
-        raise ValueError(f"q(={count}) must be non-negative integer and not greater than min(m, n)={min(m, n)}")
+        raise ValueError(
+            f"q(={count}) must be non-negative integer and not greater than min(m, n)={min(m, n)}"
+        )
     if steps < 0:
         raise ValueError(f"niter(={steps}) must be non-negative integer")
     x = A if M is None else A - M
@@ -264,9 +273,7 @@ def svd_lowrank(A: Tensor, q: int | None = 6, niter: int | None = 2, M: Tensor |
     return TorchSVD(v, s, u) if wide else TorchSVD(u, s, v)
 
 
-def pca_lowrank(
-    A: Tensor, q: int | None = None, center: bool = True, niter: int = 2
-) -> TorchSVD:
+def pca_lowrank(A: Tensor, q: int | None = None, center: bool = True, niter: int = 2) -> TorchSVD:
     """``svd_lowrank`` of A with its columns' means taken away (``center``): V's columns are the principal directions.
 
     Raises:

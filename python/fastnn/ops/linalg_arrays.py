@@ -116,9 +116,13 @@ def matrix_exp(a: Array) -> Array:
     x2 = x @ x
     x4 = x2 @ x2
     x6 = x4 @ x2
-    odd = x6 @ (c[13] * x6 + c[11] * x4 + c[9] * x2) + c[7] * x6 + c[5] * x4 + c[3] * x2 + c[1] * eye
+    odd = (
+        x6 @ (c[13] * x6 + c[11] * x4 + c[9] * x2) + c[7] * x6 + c[5] * x4 + c[3] * x2 + c[1] * eye
+    )
     odd = x @ odd
-    even = x6 @ (c[12] * x6 + c[10] * x4 + c[8] * x2) + c[6] * x6 + c[4] * x4 + c[2] * x2 + c[0] * eye
+    even = (
+        x6 @ (c[12] * x6 + c[10] * x4 + c[8] * x2) + c[6] * x6 + c[4] * x4 + c[2] * x2 + c[0] * eye
+    )
     y = np.linalg.solve(even - odd, even + odd)
     with np.errstate(over="ignore", invalid="ignore"):
         for i in range(int(steps.max())):

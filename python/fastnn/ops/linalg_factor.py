@@ -13,8 +13,8 @@ from . import arrange, indexing, shape, views
 from .gemm import matmul
 from .linalg_solve import (
     LinAlgError,
-    mT,
     matrices,
+    mT,
     records,
     same_dtype,
     solve_triangular,
@@ -48,9 +48,7 @@ class LinalgCholeskyExBackward0(ComposedNode):
 
 
 def _cholesky_result(a: Tensor, lower: Any, upper: bool) -> Tensor:
-    result = make(
-        lower, LinalgCholeskyExBackward0((edge_of(a),), (lower,)) if records(a) else None
-    )
+    result = make(lower, LinalgCholeskyExBackward0((edge_of(a),), (lower,)) if records(a) else None)
     return mT(result) if upper else result
 
 
@@ -242,7 +240,8 @@ def qr(A: Tensor, mode: str = "reduced", *, out: Any = None) -> QR:
     if mode == "r":
         r = np.linalg.qr(A._data, "r")
     else:
-        q, r = np.linalg.qr(A._data, mode)  # type: ignore[call-overload]
+        how: Any = mode
+        q, r = np.linalg.qr(A._data, how)
     if not records(A):
         return QR(make(q), make(r))
     node = LinalgQrBackward0((edge_of(A),), (A, q, r, mode), 2)
@@ -313,8 +312,9 @@ def eigh(A: Tensor, UPLO: str = "L", *, out: Any = None) -> Eigh:
     square("linalg.eigh", A)
     if UPLO.upper() not in ("L", "U"):
         raise RuntimeError(f"linalg.eigh: Expected UPLO argument to be 'L' or 'U', but got {UPLO}")
+    triangle: Any = UPLO
     try:
-        values, vectors = np.linalg.eigh(A._data, UPLO)  # type: ignore[call-overload]
+        values, vectors = np.linalg.eigh(A._data, triangle)
     except np.linalg.LinAlgError:
         raise _failed("linalg.eigh", "too many repeated eigenvalues") from None
     if not records(A):
@@ -327,9 +327,13 @@ def eigh(A: Tensor, UPLO: str = "L", *, out: Any = None) -> Eigh:
 def eigvalsh(A: Tensor, UPLO: str = "L", *, out: Tensor | None = None) -> Tensor:
     """The eigenvalues of symmetric matrices, ascending; see ``eigh``."""
     square("linalg.eigvalsh", A)
-    if records(A):
+    if records(A) or UPLO.upper() not in ("L", "U"):
         return eigh(A, UPLO).eigenvalues
-    return make(np.linalg.eigvalsh(A._data, UPLO))  # type: ignore[arg-type]
+    triangle: Any = UPLO
+    try:
+        return make(np.linalg.eigvalsh(A._data, triangle))
+    except np.linalg.LinAlgError:
+        raise _failed("linalg.eigvalsh", "too many repeated eigenvalues") from None
 
 
 def _no_complex(name: str, instead: str) -> Any:

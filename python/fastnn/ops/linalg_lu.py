@@ -9,14 +9,14 @@ import numpy as np
 from .._core import make
 from ..autograd.node import ComposedMultiNode, Output, edge_of
 from ..autograd.output import accepts_out
-from . import arrange, indexing, shape
+from . import arrange, indexing, select, shape
 from . import linalg_arrays as arrays
 from .gemm import matmul
 from .linalg_solve import (
     LinAlgError,
     floating,
-    mT,
     matrices,
+    mT,
     records,
     same_dtype,
     solve_triangular,
@@ -61,9 +61,7 @@ class LinalgLuBackward0(ComposedMultiNode):
             if gl is None:
                 rest = l2 * 0
             else:
-                rest = solve_triangular(
-                    mT(u1), _part(gl, tail, every), upper=False, left=False
-                )
+                rest = solve_triangular(mT(u1), _part(gl, tail, every), upper=False, left=False)
                 extra = matmul(mT(l2), rest)
                 gu1 = -extra if gu1 is None else gu1 - extra
         if n > k:
@@ -99,7 +97,9 @@ class PLU(NamedTuple):
 
 def _pivoting(name: str, pivot: bool) -> None:
     if not pivot:
-        raise RuntimeError(f"{name}: LU without pivoting is not implemented on the CPU; use pivot=True")
+        raise RuntimeError(
+            f"{name}: LU without pivoting is not implemented on the CPU; use pivot=True"
+        )
 
 
 def _plu(a: Tensor, packed: Any, pivots: Any) -> PLU:
@@ -205,7 +205,9 @@ def lu_solve(
     matrices(name, B)
     same_dtype(name, LU, B)
     if pivots._data.dtype != np.int32:
-        raise RuntimeError(f"{name}: pivots should be a Tensor of scalar type torch.int32, got {pivots.dtype}")
+        raise RuntimeError(
+            f"{name}: pivots should be a Tensor of scalar type torch.int32, got {pivots.dtype}"
+        )
     if not left:
         return mT(lu_solve(LU, pivots, mT(B), adjoint=not adjoint))
     n = LU._data.shape[-1]
@@ -270,23 +272,26 @@ def lu_unpack(
 # -- Householder reflections ---------------------------------------------------------------------------
 
 
-def _reflectors(name: str, input: Tensor, tau: Tensor) -> tuple[Tensor, list[Tensor], list[Tensor]]:
-    """Checks; the columns v_i as (..., m, 1) each, and the factors tau_i as (..., 1, 1)."""
+def _reflectors(name: str, input: Tensor, tau: Tensor) -> list[tuple[Tensor, Tensor]]:
+    """After checks: the vectors v_i as (..., m, 1) each, with their factors tau_i as (..., 1, 1)."""
     matrices(name, input)
     floating(name, tau)
     m, n = input._data.shape[-2:]
     k = tau._data.shape[-1] if tau._data.ndim else -1
-    if tau._data.ndim != input._data.ndim - 1 or not 0 <= k <= n <= m:
+    if tau._data.ndim != input._data.ndim - 1 or not 0 <= k <= min(m, n):
         raise RuntimeError(
-            f"{name}: expects input (..., m, n) with m >= n and tau (..., k) with n >= k, got {tuple(input.shape)} and "
+            f"{name}: expects input (..., m, n) and tau (..., k) with k <= min(m, n), got {tuple(input.shape)} and "
             f"{tuple(tau.shape)}"
         )
     v = arrange.tril(input, -1) + make(np.eye(m, n, dtype=input._data.dtype))
-    columns = [_part(v, slice(None), slice(i, i + 1)) for i in range(k)]
-    factors = [
-        shape.unsqueeze(indexing.getitem(tau, (Ellipsis, slice(i, i + 1))), -1) for i in range(k)
+    every = slice(None)
+    return [
+        (
+            _part(v, every, slice(i, i + 1)),
+            shape.unsqueeze(indexing.getitem(tau, (Ellipsis, slice(i, i + 1))), -1),
+        )
+        for i in range(k)
     ]
-    return v, columns, factors
 
 
 @accepts_out
@@ -301,10 +306,16 @@ def householder_product(input: Tensor, tau: Tensor, *, out: Tensor | None = None
         RuntimeError: shapes that do not fit.
     """
     name = "linalg.householder_product"
-    _, columns, factors = _reflectors(name, input, tau)
+    pairs = _reflectors(name, input, tau)
     *lead, m, n = input._data.shape
-    q = make(np.broadcast_to(np.eye(m, n, dtype=input._data.dtype), (*lead, m, n)).copy())
-    for v, factor in zip(reversed(columns), reversed(factors), strict=True):
+    if m < n:
+        raise RuntimeError(
+            f"{name}: input.shape[-2] must be greater than or equal to input.shape[-1], got {m} and {n}"
+        )
+    # A part of the graph also where there are no reflections
+    q = select.masked_fill(input, make(np.ones(input._data.shape, bool)), 0.0)
+    q = q + make(np.broadcast_to(np.eye(m, n, dtype=input._data.dtype), (*lead, m, n)))
+    for v, factor in reversed(pairs):
         q = q - factor * matmul(v, matmul(mT(v), q))
     return q
 
@@ -320,9 +331,8 @@ def ormqr(
     out: Tensor | None = None,
 ) -> Tensor:
     """``other`` times the product Q of all reflections (m by m): Q other, or with ``left=False`` other Q; Q' with ``transpose``."""
-    _, columns, factors = _reflectors("ormqr", input, tau)
+    pairs = _reflectors("ormqr", input, tau)
     c = other if left else mT(other)
-    pairs = list(zip(columns, factors, strict=True))
     if left != transpose:  # Q c applies the last reflection first, Q' c the first
         pairs.reverse()
     for v, factor in pairs:

@@ -11,10 +11,10 @@ from .. import _dtype
 from .._core import make
 from ..autograd.node import ComposedNode, edge_of
 from ..autograd.output import accepts_out
-from . import select, shape, statistics, unary
+from . import indexing, select, shape, statistics, unary
 from .gemm import matmul
 from .linalg_factor import eigvalsh, svdvals
-from .linalg_solve import floating, inv_ex, mT, matrices, records, same_dtype, square
+from .linalg_solve import floating, inv_ex, matrices, mT, records, same_dtype, square
 from .promotion import cast
 from .reduction import amax, amin, normalize_dim, sum
 
@@ -58,7 +58,9 @@ def vector_norm(
     name = "linalg.vector_norm"
     x = _in_dtype(name, x, dtype)
     if not isinstance(ord, (int, float)):
-        raise RuntimeError(f"{name}: Expected a non-complex number as the order of norm, got {ord!r}")
+        raise RuntimeError(
+            f"{name}: Expected a non-complex number as the order of norm, got {ord!r}"
+        )
     if isinstance(dim, (tuple, list)) and not dim:
         dim = None
     order = float(ord)
@@ -177,10 +179,8 @@ def _limit(a: Any, largest: Any, atol: Any, rtol: Any) -> Any:
     absolute, relative = (v._data if isinstance(v, Tensor) else v for v in (atol, rtol))
     if relative is None:
         default = float(np.finfo(a.dtype).eps) * max(a.shape[-2:])
-        if absolute is None:
-            relative = default
-        else:
-            relative = np.where(np.asarray(absolute) > 0, 0.0, default)
+        given = absolute is not None and np.asarray(absolute) > 0
+        relative = np.where(given, 0.0, default)
     if absolute is None:
         absolute = 0.0
     return np.maximum(absolute, np.asarray(relative) * largest)
@@ -356,7 +356,9 @@ def lstsq(
     same_dtype(name, A, B)
     method = driver or "gelsy"
     if method not in _DRIVERS:
-        raise RuntimeError(f"{name}: parameter `driver` should be one of {_DRIVERS}, got {driver!r}")
+        raise RuntimeError(
+            f"{name}: parameter `driver` should be one of {_DRIVERS}, got {driver!r}"
+        )
     a = A._data
     m, n = a.shape[-2:]
     vector = a.ndim - 1 == B._data.ndim and B._data.shape == a.shape[:-1]
@@ -370,7 +372,7 @@ def lstsq(
     limit = np.asarray(_limit(a, s.max(-1, initial=0), None, rcond))[..., None]
     rank = (s > limit).sum(-1).astype(np.int64)
     empty = make(np.empty(0, a.dtype))
-    residuals = empty
+    residuals = indexing.getitem(shape.reshape(solution, -1), slice(0, 0))
     if m > n and method != "gelsy" and (method == "gels" or bool((rank == n).all())):
         apart = matmul(A, solution) - b
         residuals = sum(apart * apart, -2)

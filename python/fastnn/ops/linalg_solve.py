@@ -213,9 +213,8 @@ def _solved(a: Tensor, b: Tensor, x: Any) -> Tensor:
 
 def _is_vector(a: Tensor, b: Tensor) -> bool:
     """Whether ``b`` is one vector for each matrix rather than a matrix (PyTorch's rule)."""
-    return b._data.ndim == 1 or (
-        a._data.ndim - 1 == b._data.ndim and b._data.shape == a._data.shape[:-1]
-    )
+    x, y = a._data, b._data
+    return bool(y.ndim == 1 or (x.ndim - 1 == y.ndim and y.shape == x.shape[:-1]))
 
 
 def _system(name: str, a: Tensor, b: Tensor, left: bool) -> tuple[Tensor, Tensor, bool]:
@@ -225,7 +224,9 @@ def _system(name: str, a: Tensor, b: Tensor, left: bool) -> tuple[Tensor, Tensor
     same_dtype(name, a, b)
     vector = _is_vector(a, b)
     if vector and not left:
-        raise RuntimeError(f"{name}: Vector broadcasting of the left hand side is not supported for left=False")
+        raise RuntimeError(
+            f"{name}: Vector broadcasting of the left hand side is not supported for left=False"
+        )
     if vector:
         b = shape.unsqueeze(b, -1)
     if not left:
@@ -281,7 +282,9 @@ def solve_ex(
         if check_errors:
             raise
         info = arrays.lu_factor(A._data)[2]
-        safe = np.where((info == 0)[..., None, None], a._data, np.eye(a._data.shape[-1], dtype=a._data.dtype))
+        safe = np.where(
+            (info == 0)[..., None, None], a._data, np.eye(a._data.shape[-1], dtype=a._data.dtype)
+        )
         y = np.linalg.solve(safe, b._data)
         bad = np.broadcast_to((info != 0)[..., None, None], y.shape)
         x = _solved(a, b, np.where(bad, y.dtype.type(np.nan), y))
@@ -374,9 +377,7 @@ def triangular_solve(
 ) -> TriangularSolve:
     """``linalg.solve_triangular`` with its operands exchanged; returns (solution, A)."""
     a = mT(A) if transpose else A
-    x = solve_triangular(
-        a, input, upper=upper != transpose, unitriangular=unitriangular
-    )
+    x = solve_triangular(a, input, upper=upper != transpose, unitriangular=unitriangular)
     return TriangularSolve(x, shape.clone(A))
 
 
