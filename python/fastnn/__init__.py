@@ -44,6 +44,7 @@ from ._dtype import (
     uint8,
 )
 from ._dtype import bool_ as bool
+from ._methods import linalg as _linalg
 from ._version import __version__
 from .autograd import (
     enable_grad,
@@ -225,6 +226,7 @@ __all__ = [
     "contiguous_format",
     "default_generator",
     "device",
+    "distributions",
     "double",
     "dtype",
     "enable_grad",
@@ -251,6 +253,7 @@ __all__ = [
     "is_anomaly_enabled",
     "is_grad_enabled",
     "is_inference_mode_enabled",
+    "linalg",
     "load",
     "long",
     "manual_seed",
@@ -283,6 +286,7 @@ __all__ = [
     "short",
     "signal",
     "show_config",
+    "special",
     "strided",
     "uint8",
     "utils",
@@ -317,6 +321,7 @@ __all__ += _sort.__all__
 __all__ += _statistics.__all__
 __all__ += _unary.__all__
 __all__ += _views.__all__
+__all__ += _linalg.FUNCTIONS
 
 # Imported on first use: what training itself does not need
 _LAZY = {
@@ -344,7 +349,7 @@ _LAZY_NAMES = {
 }
 
 if TYPE_CHECKING:
-    from . import func, signal, utils, vision
+    from . import func, linalg, signal, utils, vision
     from .autograd.anomaly_mode import is_anomaly_check_nan_enabled, is_anomaly_enabled
     from .func import vmap
     from .serialization import load, save
@@ -360,6 +365,8 @@ else:
                     raise
         if name in _LAZY_NAMES:
             return getattr(importlib.import_module(_LAZY_NAMES[name], __name__), name)
+        if name in _linalg.FUNCTIONS:
+            return _linalg.function(name)
         if name.startswith("__"):
             raise AttributeError(f"module 'fastnn' has no attribute {name!r}")
         if name.endswith("_") and hasattr(Tensor, name):

@@ -17,6 +17,7 @@ from ._methods.creation import CreationMethods
 from ._methods.elementwise import ElementwiseMethods
 from ._methods.information import InformationMethods
 from ._methods.inplace import InplaceMethods
+from ._methods.linalg import LinalgMethods
 from ._methods.random import RandomMethods
 from ._methods.reduction import ReductionMethods
 from ._methods.shape import ShapeMethods
@@ -65,6 +66,7 @@ class Tensor(
     RandomMethods,
     CreationMethods,
     InformationMethods,
+    LinalgMethods,
     TensorBase,
 ):
     """An n-dimensional array that records how it was computed.

@@ -123,6 +123,24 @@ class MultiNode(Node):
         self.n_outputs = n_outputs
 
 
+class ComposedMultiNode(MultiNode):
+    """A ``ComposedNode`` of several results: ``backward_graph`` takes a list of tensors (or None)."""
+
+    __slots__ = ()
+
+    def backward(self, g: Any) -> tuple[Any, ...]:
+        results = self.backward_graph([None if part is None else _core.make(part) for part in g])
+        return tuple(None if r is None else r._data for r in results)
+
+    def backward_graph(self, g: Any) -> tuple[Any, ...]:
+        """Gradients of the inputs from those of the results."""
+        raise NotImplementedError
+
+    def result(self, index: int, array: Any) -> Tensor:
+        """The saved result ``array``, number ``index``, as the tensor that this node made."""
+        return _core.make(array, Output(self, index))
+
+
 class Output(Node):
     """One result of a ``MultiNode``: carries its gradient to the right place of the parent's list."""
 

@@ -115,7 +115,7 @@ def norm(
     if input._data.dtype.kind in "iub":
         raise RuntimeError(f"norm: expects a floating tensor, got {input.dtype}; cast it first")
     if p == "nuc":
-        from ..linalg import matrix_norm
+        from .linalg_norm import matrix_norm
 
         axes = normalize_dims(dim, input._data.ndim)
         pair = tuple(range(input._data.ndim)) if axes is None else axes
