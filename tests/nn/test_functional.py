@@ -179,6 +179,10 @@ def test_dropout_of_channels() -> None:
         dropped = float((y[:, 0] < 0.5).mean())
         assert abs(dropped - 0.25) < 5 * np.sqrt(0.25 * 0.75 / 2000)  # 5 standard deviations
         assert layer.eval()(x) is x
+    with pytest.warns(UserWarning, match=r"taken as \(N, C, L\)"):
+        lines = F.dropout2d(ones(50, 40, 6), 0.25).numpy()
+    assert (lines == lines[:, :, :1]).all()
+    assert not (lines == lines[:, :1, :1]).all()
     assert F.dropout1d(ones(4, 3, 5), 1.0).sum().item() == 0
     assert F.dropout3d(ones(4, 3, 2, 2, 2), 0.0).sum().item() == 96
 
