@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -178,6 +179,10 @@ def test_dropout_of_channels() -> None:
         dropped = float((y[:, 0] < 0.5).mean())
         assert abs(dropped - 0.25) < 5 * np.sqrt(0.25 * 0.75 / 2000)  # 5 standard deviations
         assert layer.eval()(x) is x
+    with pytest.warns(UserWarning, match=r"taken as \(N, C, L\)"):
+        lines = F.dropout2d(ones(50, 40, 6), 0.25).numpy()
+    assert (lines == lines[:, :, :1]).all()
+    assert not (lines == lines[:, :1, :1]).all()
     assert F.dropout1d(ones(4, 3, 5), 1.0).sum().item() == 0
     assert F.dropout3d(ones(4, 3, 2, 2, 2), 0.0).sum().item() == 96
 
@@ -243,3 +248,46 @@ def test_unbatched_lines(shape: tuple[int, ...]) -> None:
     assert F.max_pool1d(x, 2).shape == (*shape[:-1], 2)
     assert nn.Conv1d(shape[-2], 5, 3)(x).shape == (*shape[:-2], 5, 2)
     assert nn.ConvTranspose1d(shape[-2], 5, 3)(x).shape == (*shape[:-2], 5, 6)
+
+
+def _probability(frames: np.ndarray, labels: list[int]) -> float:
+    """The sum over all alignments, one by one."""
+    steps, classes = frames.shape
+    total = 0.0
+    for path in itertools.product(range(classes), repeat=steps):
+        merged = [c for i, c in enumerate(path) if (i == 0 or c != path[i - 1])]
+        if [c for c in merged if c] == labels:
+            total += float(np.prod(frames[range(steps), path]))
+    return total
+
+
+@pytest.mark.parametrize("labels", [[1, 2], [1, 1], [2], []])
+def test_ctc_counts_every_alignment(labels: list[int]) -> None:
+    x = fastnn.randn(4, 1, 3, dtype=fastnn.float64).requires_grad_()
+    frames = x.log_softmax(2)
+    targets = fastnn.tensor([labels], dtype=fastnn.int64)
+    loss = F.ctc_loss(frames, targets, [4], [len(labels)], reduction="sum")
+    wanted = -np.log(_probability(np.exp(frames.detach().numpy()[:, 0]), labels))
+    # sums of 81 products of 4 factors, in float64
+    assert abs(loss.item() - wanted) < 400 * np.finfo(np.float64).eps * max(1, abs(wanted))
+
+    def function(x: Any) -> Any:
+        return F.ctc_loss(x.log_softmax(2), targets, [4], [len(labels)], reduction="sum")
+
+    assert fastnn.autograd.gradcheck(function, [x])
+
+
+def test_ctc_of_targets_that_do_not_fit() -> None:
+    frames = fastnn.randn(2, 2, 3).log_softmax(2).detach().requires_grad_()
+    targets = fastnn.tensor([[1, 1], [1, 2]])
+    losses = F.ctc_loss(frames, targets, [2, 2], [2, 2], reduction="none", zero_infinity=True)
+    assert losses[0].item() == 0
+    losses.sum().backward()
+    assert not frames.grad.numpy()[:, 0].any()
+    assert np.isinf(F.ctc_loss(frames, targets, [2, 2], [2, 2], reduction="none")[0].item())
+    with pytest.raises(RuntimeError, match="value at most 2, but got value 3"):
+        F.ctc_loss(frames, targets, [3, 2], [2, 2])
+    with pytest.raises(RuntimeError, match="do not hold target_lengths"):
+        F.ctc_loss(frames, targets, [2, 2], [3, 2])
+    with pytest.raises(RuntimeError, match="blank must be in label range"):
+        F.ctc_loss(frames, targets, [2, 2], [2, 2], blank=3)

@@ -8,6 +8,7 @@ FORWARD: dict[str, str] = {
 
 # Operations whose gradient of the gradient does not exist here though it does in PyTorch
 DOUBLE_BACKWARD: dict[str, str] = {
+    "nn.functional.ctc_loss": "its gradient, a forward-backward pass, is not differentiable",
     "cov": "with correction=2 a sample divides by 0.06, a difference of float32 weights that PyTorch sums in another order",
 }
 

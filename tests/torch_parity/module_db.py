@@ -15,7 +15,7 @@ import fastnn
 from .convert import EPS, array_of, to_fastnn
 
 # Modules that fastnn does not aim at: PyTorch infers the shapes of lazy ones, and the others are rarely used
-OUT_OF_SCOPE = {"CTCLoss", "FractionalMaxPool2d", "FractionalMaxPool3d"}
+OUT_OF_SCOPE = {"FractionalMaxPool2d", "FractionalMaxPool3d"}
 # Modules whose output is random in training mode
 RANDOM = ("Dropout", "RReLU")
 

@@ -81,6 +81,7 @@ from .loss import (
     NLLLoss,
     NLLLoss2d,
 )
+from .loss_ctc import CTCLoss
 from .loss_linear import LinearCrossEntropyLoss
 from .loss_margin import (
     CosineEmbeddingLoss,
@@ -209,6 +210,7 @@ __all__ = [
     "Bilinear",
     "Buffer",
     "CELU",
+    "CTCLoss",
     "ChannelShuffle",
     "CircularPad1d",
     "CircularPad2d",

@@ -23,6 +23,7 @@ from ..ops.bilinear import bilinear
 from ..ops.conv import conv2d
 from ..ops.conv_nd import conv1d, conv3d, conv_transpose1d, conv_transpose2d, conv_transpose3d
 from ..ops.creation import one_hot
+from ..ops.ctc import ctc_loss
 from ..ops.distance import cosine_similarity, normalize, pairwise_distance, pdist
 from ..ops.dropout import (
     alpha_dropout,
@@ -148,6 +149,7 @@ __all__ = [
     "cosine_embedding_loss",
     "cosine_similarity",
     "cross_entropy",
+    "ctc_loss",
     "dropout",
     "dropout1d",
     "dropout2d",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -97,7 +98,9 @@ def dropout1d(
 def dropout2d(
     input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False
 ) -> Tensor:
-    """Zero whole channels of (N, C, H, W) (or (C, H, W)) with probability ``p``; the identity unless training.
+    """Zero whole channels of (N, C, H, W) with probability ``p``; the identity unless training.
+
+    Three dims are (N, C, L), as in PyTorch, with a warning: ``dropout1d`` is meant for them.
 
     Raises:
         ValueError: ``p`` outside [0, 1].
@@ -107,8 +110,16 @@ def dropout2d(
     data = _floating(input, "dropout2d")._data
     if data.ndim not in (3, 4):
         raise RuntimeError(
-            f"dropout2d: expected (N, C, H, W) or (C, H, W), got {tuple(data.shape)}"
+            f"dropout2d: expected (N, C, H, W) or (N, C, L), got {tuple(data.shape)}"
         )
+    if data.ndim == 3:
+        warnings.warn(
+            f"dropout2d: a 3D input {tuple(data.shape)} is taken as (N, C, L); use dropout1d, or unsqueeze(0) for "
+            "one image",
+            UserWarning,
+            stacklevel=2,
+        )
+        return _channels(input, p, training, inplace, 1)
     return _channels(input, p, training, inplace, 2)
 
 

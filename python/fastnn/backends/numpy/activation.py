@@ -20,13 +20,26 @@ _SQRT_2_BY_PI = math.sqrt(2 / math.pi)
 _CUBIC = 0.044715  # Hendrycks and Gimpel's fit of the normal distribution by tanh
 
 
+_BLOCK = 1 << 14  # elements: what erf computes on the way to its result stays in the cache
+
+
+def _cdf(x: Array) -> Array:
+    """P(X <= x), X standard normal."""
+    flat = np.ascontiguousarray(x).reshape(-1)
+    out = np.empty_like(flat)
+    for start in range(0, flat.size, _BLOCK):
+        part = slice(start, start + _BLOCK)
+        out[part] = (erf(flat[part] * _INV_SQRT_2) + 1) * 0.5
+    return out.reshape(x.shape)
+
+
 def gelu(x: Array, approximate: bool) -> Array:
     """x * P(X <= x), X standard normal; ``approximate``: by tanh."""
     if approximate:
-        gate = np.tanh((x + x * x * x * _CUBIC) * _SQRT_2_BY_PI)
+        share = (np.tanh((x + x * x * x * _CUBIC) * _SQRT_2_BY_PI) + 1) * 0.5
     else:
-        gate = erf(x * _INV_SQRT_2)
-    y: Array = x * ((gate + 1) * 0.5)
+        share = _cdf(x)
+    y: Array = x * share
     return y
 
 
@@ -34,11 +47,12 @@ def gelu_backward(g: Array, x: Array, approximate: bool) -> Array:
     """g * (P(X <= x) + x * density(x)), and the same of the approximation."""
     if approximate:
         gate = np.tanh((x + x * x * x * _CUBIC) * _SQRT_2_BY_PI)
+        share = (gate + 1) * 0.5
         slope = (1 - gate * gate) * ((x * x * (3 * _CUBIC) + 1) * (_SQRT_2_BY_PI / 2))
     else:
-        gate = erf(x * _INV_SQRT_2)
+        share = _cdf(x)
         slope = np.exp(x * x * -0.5) * _INV_SQRT_2PI
-    gx: Array = g * ((gate + 1) * 0.5 + x * slope)
+    gx: Array = g * (share + x * slope)
     return gx
 
 
