@@ -4,6 +4,8 @@
 FORWARD: dict[str, str] = {
     "as_strided_scatter": "PyTorch's gradient for the input counts the replaced element of a (1,) input; the true one is 0",
     "histogramdd": "PyTorch's samples have edges that are not sorted, which are an error here as in NumPy",
+    "nn.functional.fractional_max_pool2d": "not implemented: its windows are random; adaptive_max_pool2d has fixed ones",
+    "nn.functional.fractional_max_pool3d": "not implemented: its windows are random; adaptive_max_pool3d has fixed ones",
 }
 
 # Operations whose gradient of the gradient does not exist here though it does in PyTorch

@@ -238,7 +238,7 @@ def qr(A: Tensor, mode: str = "reduced", *, out: Any = None) -> QR:
         )
     q: Any = np.empty(0, A._data.dtype)
     if mode == "r":
-        r = np.linalg.qr(A._data, "r")
+        r: Any = np.linalg.qr(A._data, "r")
     else:
         how: Any = mode
         q, r = np.linalg.qr(A._data, how)
