@@ -15,8 +15,12 @@ from tqdm import tqdm
 import fastnn as torch
 
 
-def arguments(description: str, epochs: int) -> argparse.Namespace:
-    """The command line of an example: --data, --epochs, --quick, --seed, --out."""
+def arguments(
+    description: str,
+    epochs: int,
+    more: Callable[[argparse.ArgumentParser], object] | None = None,
+) -> argparse.Namespace:
+    """The command line of an example: --data, --epochs, --quick, --seed, --out, and what ``more`` adds."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument(
         "--data",
@@ -31,6 +35,8 @@ def arguments(description: str, epochs: int) -> argparse.Namespace:
     parser.add_argument(
         "--out", type=Path, default=Path("examples-out"), help="folder for pictures"
     )
+    if more is not None:
+        more(parser)
     chosen = parser.parse_args()
     torch.manual_seed(chosen.seed)
     return chosen
