@@ -133,7 +133,7 @@ def _entry(name: str, value: Any) -> list[str]:
     return [f"## {name}", "", f"`{value!r}`" if len(repr(value)) < 80 else "", ""]
 
 
-def _names(module: Any) -> set[str]:
+def public_names(module: Any) -> set[str]:
     """What is public: ``__all__``, or what the module itself defines."""
     if hasattr(module, "__all__"):
         return set(module.__all__)
@@ -161,7 +161,7 @@ def page(module_name: str, title: str) -> str:
     module = importlib.import_module(module_name)
     lines = [f"# {module_name}", "", f"{title}.", "", *_doc(module), ""]
     first: dict[int, str] = {}
-    for name in sorted(_names(module), key=lambda n: (n.lower(), n)):
+    for name in sorted(public_names(module), key=lambda n: (n.lower(), n)):
         value = getattr(module, name)
         if inspect.ismodule(value):
             continue
