@@ -241,7 +241,8 @@ def qr(A: Tensor, mode: str = "reduced", *, out: Any = None) -> QR:
         r: Any = np.linalg.qr(A._data, "r")
     else:
         how: Any = mode
-        q, r = np.linalg.qr(A._data, how)
+        both: Any = np.linalg.qr(A._data, how)
+        q, r = both
     if not records(A):
         return QR(make(q), make(r))
     node = LinalgQrBackward0((edge_of(A),), (A, q, r, mode), 2)
