@@ -207,7 +207,10 @@ class DataLoader:
         self._context = _context(context, self.num_workers)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_workers": None}  # processes stay with the process that started them
+        return {
+            **self.__dict__,
+            "_workers": None,
+        }  # processes stay with the process that started them
 
     def _tasks(self, fetcher: Fetcher) -> Iterable[Any]:
         """The epoch's batches of indices, as arrays where the sampler can give them at once."""

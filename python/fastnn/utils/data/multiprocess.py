@@ -266,9 +266,7 @@ def _start(workers: list[_Worker], context: Any, prefetch: int, job: tuple[Any, 
     finally:
         tasks_in.close()
         results_out.close()
-    worker = _Worker(
-        number, process, tasks_out, results_in, segments, list(range(len(segments)))
-    )
+    worker = _Worker(number, process, tasks_out, results_in, segments, list(range(len(segments))))
     workers.append(worker)
 
 

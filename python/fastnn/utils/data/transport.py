@@ -18,7 +18,9 @@ import fastnn
 
 __all__ = ["Segment", "decode", "encode"]
 
-INLINE_BYTES = 1 << 16  # up to here two copies through a pipe cost less than a segment's bookkeeping
+INLINE_BYTES = (
+    1 << 16
+)  # up to here two copies through a pipe cost less than a segment's bookkeeping
 _ALIGNMENT = 64
 
 Layout = list[tuple[int, int]]  # (offset, bytes) of each buffer in a segment
