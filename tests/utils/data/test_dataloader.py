@@ -273,8 +273,6 @@ def test_streams(drop_last, expected):
     ("options", "error", "message"),
     [
         ({"num_workers": -1}, ValueError, "non-negative"),
-        ({"num_workers": 2}, NotImplementedError, "num_workers=0"),
-        ({"pin_memory": True}, NotImplementedError, "pin_memory=False"),
         ({"timeout": -1}, ValueError, "non-negative"),
         ({"timeout": 3}, ValueError, "timeout=0"),
         ({"prefetch_factor": 2}, ValueError, "prefetch_factor"),

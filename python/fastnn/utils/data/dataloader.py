@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
+import multiprocessing
+import warnings
 from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
+from multiprocessing.context import BaseContext
 from typing import Any
-
-import numpy as np
 
 import fastnn
 
 from .batching import whole_batch_method
 from .collate import default_collate, default_convert
 from .dataset import IterableDataset
+from .fetch import END, Fetcher
+from .multiprocess import WorkerIterator
 from .sampler import BatchSampler, RandomSampler, SequentialSampler
 
 __all__ = ["DataLoader"]
@@ -34,18 +37,27 @@ class DataLoader:
         sampler: Iterable over indices, instead of ``shuffle``.
         batch_sampler: Iterable over lists of indices, instead of ``batch_size``, ``shuffle``, ``sampler`` and
             ``drop_last``.
-        num_workers: Must be 0: the batches are made in the process that asks for them.
+        num_workers: Processes that make the batches; 0: the process that asks for them does. Data in memory are
+            fastest with 0. Workers' random numbers (fastnn's, NumPy's and ``random``'s) follow from a base
+            seed, drawn from ``generator`` every epoch, and the worker's number.
         collate_fn: Makes a batch of a list of samples; `default_collate` if None.
-        pin_memory: Must be False: there is no page-locked memory.
-        drop_last: Leave out a last batch that is smaller.
-        timeout: Must be 0: without workers nothing is waited for.
-        worker_init_fn: Called in each worker process, of which there are none.
-        multiprocessing_context, prefetch_factor, persistent_workers: Must be left out: they need workers.
-        generator: Source of the random order; the default generator if None.
+        pin_memory: Page-locked memory; without an accelerator it warns, and changes nothing.
+        drop_last: Leave out a last batch that is smaller (of a stream: of every worker's part).
+        timeout: Seconds to wait for a batch of the workers; 0: without end, as long as they live.
+        worker_init_fn: Called in each worker process with its number.
+        multiprocessing_context: "fork", "spawn", "forkserver", or a context of ``multiprocessing``; the
+            platform's default if None.
+        generator: Source of the random order and of the base seed; the default generator if None.
+        prefetch_factor: Batches a worker makes in advance; 2 if None.
+        persistent_workers: Keep the workers, and their copies of the dataset, from epoch to epoch.
+        pin_memory_device: Must be "".
+        in_order: False: batches come as the workers finish them.
 
     Raises:
         ValueError: Arguments that contradict each other.
-        NotImplementedError: ``num_workers > 0`` or ``pin_memory=True``.
+        NotImplementedError: ``pin_memory_device`` is given.
+        RuntimeError: While iterating: a worker process died, or ``timeout`` has passed. An exception of the
+            dataset in a worker comes back as its own type, with the worker's traceback in the message.
 
     >>> ds = fastnn.utils.data.TensorDataset(fastnn.tensor([[0.0], [1.0], [2.0]]), fastnn.tensor([5, 6, 7]))
     >>> for x, y in DataLoader(ds, batch_size=2):
@@ -72,16 +84,14 @@ class DataLoader:
         *,
         prefetch_factor: int | None = None,
         persistent_workers: bool = False,
+        pin_memory_device: str = "",
+        in_order: bool = True,
     ) -> None:
         _check_workers(num_workers, timeout, prefetch_factor, persistent_workers)
-        if multiprocessing_context is not None:
-            raise ValueError(
-                "multiprocessing_context can only be used with multi-process loading (num_workers > 0), "
-                f"but got num_workers={num_workers}"
-            )
-        if pin_memory:
+        self._context = _context(multiprocessing_context, num_workers)
+        if pin_memory_device:
             raise NotImplementedError(
-                "pin_memory=True: there is no page-locked memory; use pin_memory=False"
+                f"DataLoader: pin_memory_device={pin_memory_device!r}: there is no page-locked memory; leave it out"
             )
         self._iterable = isinstance(dataset, IterableDataset)
         if self._iterable:
@@ -123,9 +133,12 @@ class DataLoader:
         self.pin_memory = pin_memory
         self.timeout = timeout
         self.worker_init_fn = worker_init_fn
-        self.multiprocessing_context = multiprocessing_context
         self.generator = generator
+        if num_workers > 0 and prefetch_factor is None:
+            prefetch_factor = 2
         self.prefetch_factor = prefetch_factor
+        self.in_order = in_order
+        self._workers: WorkerIterator | None = None
         self.persistent_workers = persistent_workers
         if collate_fn is None:
             collate_fn = default_convert if batch_sampler is None else default_collate
@@ -146,53 +159,103 @@ class DataLoader:
         return len(self.dataset if self._iterable else self.sampler)  # type: ignore[arg-type]
 
     def __iter__(self) -> Iterator[Any]:
+        if self.pin_memory:
+            warnings.warn(
+                "'pin_memory' argument is set as true but no accelerator is found, then device pinned memory "
+                "won't be used.",
+                stacklevel=2,
+            )
+        fetcher = Fetcher(
+            self.dataset,
+            self._iterable,
+            self.batch_sampler is not None,
+            self.collate_fn,
+            self.drop_last,
+            self.batch_size,
+        )
+        tasks = self._tasks(fetcher)
+        if self.num_workers == 0:
+            return _iterate(fetcher, tasks)
+        if self.persistent_workers and self._workers is not None and not self._workers.stopped:
+            self._workers.restart(tasks)
+            return self._workers
+        assert self.prefetch_factor is not None
+        workers = WorkerIterator(
+            fetcher,
+            tasks,
+            num_workers=self.num_workers,
+            prefetch_factor=self.prefetch_factor,
+            timeout=self.timeout,
+            worker_init_fn=self.worker_init_fn,
+            in_order=self.in_order,
+            persistent=self.persistent_workers,
+            context=self._context,
+            generator=self.generator,
+            length=self.__len__,
+        )
+        if self.persistent_workers:
+            self._workers = workers
+        return workers
+
+    @property
+    def multiprocessing_context(self) -> BaseContext | None:
+        """The context whose processes the workers are; None: the platform's default."""
+        return self._context
+
+    @multiprocessing_context.setter
+    def multiprocessing_context(self, context: Any) -> None:
+        self._context = _context(context, self.num_workers)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {
+            **self.__dict__,
+            "_workers": None,
+        }  # processes stay with the process that started them
+
+    def _tasks(self, fetcher: Fetcher) -> Iterable[Any]:
+        """The epoch's batches of indices, as arrays where the sampler can give them at once."""
         if self._iterable:
-            return self._iterate_stream()
+            return itertools.repeat(None)
         if self.batch_sampler is None:
             assert self.sampler is not None
-            return (self.collate_fn(self.dataset[index]) for index in self.sampler)
-        return self._iterate_batches()
-
-    def _iterate_stream(self) -> Iterator[Any]:
-        if self.batch_size is None:
-            yield from (self.collate_fn(sample) for sample in self.dataset)
-            return
-        stream = iter(self.dataset)
-        while batch := list(islice(stream, self.batch_size)):
-            if len(batch) < self.batch_size and self.drop_last:
-                return
-            yield self.collate_fn(batch)
-
-    def _iterate_batches(self) -> Iterator[Any]:
-        assert self.batch_sampler is not None
-        fetch_batch = None
-        if self.collate_fn is default_collate:
-            fetch_batch = whole_batch_method(self.dataset, "__getbatch__", "__getitem__")
-        if fetch_batch is None:
-            yield from (self._fetch_samples(indices) for indices in self.batch_sampler)
-            return
-        for indices in self._index_batches():
-            array = np.asarray(indices)
-            integral = array.ndim == 1 and array.dtype.kind in "iu"
-            batch = fetch_batch(array.astype(np.int64, copy=False)) if integral else NotImplemented
-            if batch is NotImplemented:
-                batch = self._fetch_samples(
-                    indices if isinstance(indices, list) else array.tolist()
-                )
-            yield batch
-
-    def _index_batches(self) -> Iterable[Any]:
-        """The epoch's batches of indices, as arrays where the sampler can give them at once."""
-        assert self.batch_sampler is not None
+            return self.sampler
+        if not fetcher.takes_arrays:
+            return self.batch_sampler
         index_batches = whole_batch_method(self.batch_sampler, "index_batches", "__iter__")
         batches: Iterable[Any] | None = None if index_batches is None else index_batches()
         return self.batch_sampler if batches is None else batches
 
-    def _fetch_samples(self, indices: Any) -> Any:
-        fetch_list = getattr(self.dataset, "__getitems__", None)
-        if fetch_list is not None:
-            return self.collate_fn(fetch_list(indices))
-        return self.collate_fn([self.dataset[index] for index in indices])
+
+def _iterate(fetcher: Fetcher, tasks: Iterable[Any]) -> Iterator[Any]:
+    for indices in tasks:
+        batch = fetcher(indices)
+        if batch is END:
+            return
+        yield batch
+
+
+def _context(context: Any, num_workers: int) -> BaseContext | None:
+    if context is None:
+        return None if num_workers == 0 else multiprocessing.get_context()
+    if num_workers == 0:
+        raise ValueError(
+            "multiprocessing_context can only be used with multi-process loading (num_workers > 0), "
+            f"but got num_workers={num_workers}"
+        )
+    if isinstance(context, str):
+        known = multiprocessing.get_all_start_methods()
+        if context not in known:
+            raise ValueError(
+                f"multiprocessing_context option should specify a valid start method in {known!r}, "
+                f"but got multiprocessing_context={context!r}"
+            )
+        return multiprocessing.get_context(context)
+    if not isinstance(context, BaseContext):
+        raise TypeError(
+            "multiprocessing_context option should be a valid context object or a string specifying the "
+            f"start method, but got multiprocessing_context={context}"
+        )
+    return context
 
 
 def _check_workers(
@@ -202,13 +265,12 @@ def _check_workers(
         raise ValueError(
             "num_workers option should be non-negative; use num_workers=0 to disable multiprocessing."
         )
-    if num_workers > 0:
-        raise NotImplementedError(
-            f"num_workers={num_workers}: there are no worker processes yet; use num_workers=0, which fetches "
-            "data in memory a whole batch at a time (see fastnn.utils.data.batching)"
-        )
     if timeout < 0:
         raise ValueError("timeout option should be non-negative")
+    if prefetch_factor is not None and prefetch_factor < 1:
+        raise ValueError(f"prefetch_factor option should be at least 1, got {prefetch_factor}")
+    if num_workers > 0:
+        return
     if timeout > 0:
         raise ValueError(f"timeout={timeout} needs num_workers > 0; without workers use timeout=0")
     if prefetch_factor is not None:

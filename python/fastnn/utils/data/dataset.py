@@ -17,9 +17,11 @@ import fastnn
 from .batching import whole_batch_method
 
 __all__ = [
+    "ChainDataset",
     "ConcatDataset",
     "Dataset",
     "IterableDataset",
+    "StackDataset",
     "Subset",
     "TensorDataset",
     "random_split",
@@ -61,6 +63,9 @@ class IterableDataset(Dataset[T_co]):
     def __iter__(self) -> Iterator[T_co]:
         raise NotImplementedError(f"{type(self).__name__} must define __iter__")
 
+    def __add__(self, other: Dataset[Any]) -> ChainDataset:  # type: ignore[override]  # as PyTorch's
+        return ChainDataset([self, other])
+
 
 class TensorDataset(Dataset[tuple[Any, ...]]):
     """Sample i is the tuple of every tensor's row i.
@@ -97,6 +102,86 @@ class TensorDataset(Dataset[tuple[Any, ...]]):
 
     def __len__(self) -> int:
         return len(self.tensors[0])
+
+
+class StackDataset(Dataset[Any]):
+    """Datasets side by side: sample i holds every dataset's sample i.
+
+    Args:
+        *args: Datasets of one length; samples are tuples.
+        **kwargs: The same by name, instead: samples are dicts.
+
+    Raises:
+        ValueError: The lengths differ, none is given, or both ways at once.
+
+    >>> StackDataset("abc", [1, 2, 3])[1], StackDataset(letter="abc", number=[1, 2, 3])[2]
+    (('b', 2), {'letter': 'c', 'number': 3})
+    """
+
+    datasets: tuple[Any, ...] | dict[str, Any]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        if args and kwargs:
+            raise ValueError(
+                "Supported either tuple-like datasets (positional arguments) or dict-like ones "
+                "(keyword arguments), not both"
+            )
+        self.datasets = args or kwargs
+        lengths = [len(dataset) for dataset in self._each()]
+        if not lengths:
+            raise ValueError("At least one dataset should be passed")
+        if len(set(lengths)) > 1:
+            raise ValueError(f"Size mismatch between datasets: lengths {lengths}")
+        self._length = lengths[0]
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._together([dataset[index] for dataset in self._each()])
+
+    def __getitems__(self, indices: list[Any]) -> list[Any]:
+        columns = []
+        for dataset in self._each():
+            fetch_list = getattr(dataset, "__getitems__", None)
+            column = [dataset[i] for i in indices] if fetch_list is None else fetch_list(indices)
+            if len(column) != len(indices):
+                raise ValueError(
+                    f"Nested dataset's output size mismatch. Expected {len(indices)}, got {len(column)}"
+                )
+            columns.append(column)
+        return [self._together(list(sample)) for sample in zip(*columns, strict=True)]
+
+    def __len__(self) -> int:
+        return self._length
+
+    def _each(self) -> Iterable[Any]:
+        return self.datasets.values() if isinstance(self.datasets, dict) else self.datasets
+
+    def _together(self, values: list[Any]) -> Any:
+        if isinstance(self.datasets, dict):
+            return dict(zip(self.datasets, values, strict=True))
+        return tuple(values)
+
+
+class ChainDataset(IterableDataset[Any]):
+    """Streams, one after the other; ``a + b`` of streams makes one.
+
+    >>> class Count(IterableDataset):
+    ...     def __iter__(self): return iter(range(2))
+    >>> list(ChainDataset([Count(), Count()]))
+    [0, 1, 0, 1]
+    """
+
+    def __init__(self, datasets: Iterable[Any]) -> None:
+        super().__init__()
+        self.datasets = datasets
+
+    def __iter__(self) -> Iterator[Any]:
+        for dataset in self.datasets:
+            if not isinstance(dataset, IterableDataset):
+                raise AssertionError("ChainDataset only supports IterableDataset")
+            yield from dataset
+
+    def __len__(self) -> int:
+        return sum(len(dataset) for dataset in self.datasets)
 
 
 class ConcatDataset(Dataset[Any]):
