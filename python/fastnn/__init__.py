@@ -220,6 +220,7 @@ __all__ = [
     "autograd",
     "bernoulli",
     "bfloat16",
+    "binomial",
     "bool",
     "can_cast",
     "channels_last",
@@ -339,6 +340,7 @@ _LAZY = {
     "vision",
 }
 _LAZY_NAMES = {
+    "binomial": ".ops.sampling",
     "save": ".serialization",
     "load": ".serialization",
     "summary": ".utils.summary",
@@ -349,9 +351,10 @@ _LAZY_NAMES = {
 }
 
 if TYPE_CHECKING:
-    from . import func, linalg, signal, utils, vision
+    from . import distributions, func, linalg, signal, special, utils, vision
     from .autograd.anomaly_mode import is_anomaly_check_nan_enabled, is_anomaly_enabled
     from .func import vmap
+    from .ops.sampling import binomial
     from .serialization import load, save
     from .utils.summary import summary as summary
 else:

@@ -13,7 +13,12 @@ import fastnn.nn.functional as F
 # masked tensors, and what is PyTorch's internal machinery and no function of a user's.
 OUT_OF_SCOPE_PREFIXES = (
     "fft.",
-    "special.",
+    "special.bessel_",
+    "special.modified_bessel_",
+    "special.scaled_modified_bessel_",
+    "special.shifted_chebyshev_",
+    "special.chebyshev_",
+    "special.hermite_",
     "sparse.",
     "masked.",
     "jiterator_",
@@ -33,6 +38,10 @@ OUT_OF_SCOPE = {
         "diagonal_copy", "expand_copy", "narrow_copy", "permute_copy", "split_with_sizes_copy", "squeeze_copy",
         "t_copy", "transpose_copy", "unbind_copy", "unfold_copy", "unsqueeze_copy", "view_copy", "hash_tensor",
         "nonzero_static", "empty_permuted",
+    },
+    "special functions beyond the usual": {
+        "special.airy_ai", "special.laguerre_polynomial_l", "special.legendre_polynomial_p",
+        "special.spherical_bessel_j0",
     },
     "linear algebra with complex results, and indefinite factors": {
         "linalg.eig", "linalg.eigvals", "linalg.ldl_factor", "linalg.ldl_factor_ex", "linalg.ldl_solve",
@@ -73,6 +82,7 @@ ADAPTERS: dict[str, Callable[..., Any]] = {
     "where": lambda x, condition, other: fastnn.where(condition, x, other),
     "einsum": lambda tensors, equation: fastnn.einsum(equation, *tensors),
     "polygamma": lambda x, n: fastnn.polygamma(n, x),
+    "special.polygamma": lambda x, n: fastnn.special.polygamma(n, x),
     "linalg.pinv:singular": lambda a, b: fastnn.linalg.pinv(a @ b.mT),
     "linalg.lstsq:grad_oriented": lambda a, b, driver: fastnn.linalg.lstsq(a, b, driver=driver)[:2],
     "svd_lowrank": lambda a, b, **kwargs: fastnn.svd_lowrank(a @ b.mT, **kwargs),

@@ -51,13 +51,17 @@ biject_to = ConstraintRegistry()
 transform_to = ConstraintRegistry()
 
 
-def _both(constraint: Any) -> Callable[[Factory], Factory]:
+def _in(constraint: Any, *registries: ConstraintRegistry) -> Callable[[Factory], Factory]:
     def decorator(factory: Factory) -> Factory:
-        biject_to.register(constraint, factory)
-        transform_to.register(constraint, factory)
+        for registry in registries:
+            registry.register(constraint, factory)
         return factory
 
     return decorator
+
+
+def _both(constraint: Any) -> Callable[[Factory], Factory]:
+    return _in(constraint, biject_to, transform_to)
 
 
 @_both(constraints.real)
@@ -94,12 +98,12 @@ def _between(constraint: Any) -> Transform:
     )
 
 
-@biject_to.register(constraints.simplex)
+@_in(constraints.simplex, biject_to)
 def _sticks(constraint: Any) -> Transform:
     return transforms.StickBreakingTransform()
 
 
-@transform_to.register(constraints.simplex)
+@_in(constraints.simplex, transform_to)
 def _softmax(constraint: Any) -> Transform:
     return transforms.SoftmaxTransform()
 
@@ -114,13 +118,13 @@ def _positive_definite(constraint: Any) -> Transform:
     return transforms.PositiveDefiniteTransform()
 
 
-@biject_to.register(constraints.independent)
+@_in(constraints.independent, biject_to)
 def _independent_bijection(constraint: Any) -> Transform:
     base = biject_to(constraint.base_constraint)
     return transforms.IndependentTransform(base, constraint.reinterpreted_batch_ndims)
 
 
-@transform_to.register(constraints.independent)
+@_in(constraints.independent, transform_to)
 def _independent(constraint: Any) -> Transform:
     base = transform_to(constraint.base_constraint)
     return transforms.IndependentTransform(base, constraint.reinterpreted_batch_ndims)

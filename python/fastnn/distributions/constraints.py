@@ -142,7 +142,8 @@ class _Boolean(Constraint):
     is_discrete = True
 
     def check(self, value: Tensor) -> Tensor:
-        return (value == 0) | (value == 1)
+        found: Tensor = (value == 0) | (value == 1)
+        return found
 
 
 class _OneHot(Constraint):
@@ -181,7 +182,10 @@ class _IntegerInterval(_Bounded):
 
     def check(self, value: Tensor) -> Tensor:
         whole: Tensor = value % 1 == 0
-        return whole & (value >= _bound(self.lower_bound)) & (value <= _bound(self.upper_bound))
+        found: Tensor = (
+            whole & (value >= _bound(self.lower_bound)) & (value <= _bound(self.upper_bound))
+        )
+        return found
 
 
 class _IntegerGreaterThan(_Bounded):
@@ -195,7 +199,8 @@ class _IntegerGreaterThan(_Bounded):
 
     def check(self, value: Tensor) -> Tensor:
         whole: Tensor = value % 1 == 0
-        return whole & (value >= _bound(self.lower_bound))
+        found: Tensor = whole & (value >= _bound(self.lower_bound))
+        return found
 
 
 class _Real(Constraint):
@@ -214,14 +219,16 @@ class _GreaterThan(_Bounded):
         self.lower_bound = lower_bound
 
     def check(self, value: Tensor) -> Tensor:
-        return value > _bound(self.lower_bound)
+        found: Tensor = value > _bound(self.lower_bound)
+        return found
 
 
 class _GreaterThanEq(_GreaterThan):
     """Numbers from a bound on."""
 
     def check(self, value: Tensor) -> Tensor:
-        return value >= _bound(self.lower_bound)
+        found: Tensor = value >= _bound(self.lower_bound)
+        return found
 
 
 class _LessThan(_Bounded):
@@ -233,7 +240,8 @@ class _LessThan(_Bounded):
         self.upper_bound = upper_bound
 
     def check(self, value: Tensor) -> Tensor:
-        return value < _bound(self.upper_bound)
+        found: Tensor = value < _bound(self.upper_bound)
+        return found
 
 
 class _Interval(_Bounded):
@@ -245,14 +253,16 @@ class _Interval(_Bounded):
         self.lower_bound, self.upper_bound = lower_bound, upper_bound
 
     def check(self, value: Tensor) -> Tensor:
-        return (value >= _bound(self.lower_bound)) & (value <= _bound(self.upper_bound))
+        found: Tensor = (value >= _bound(self.lower_bound)) & (value <= _bound(self.upper_bound))
+        return found
 
 
 class _HalfOpenInterval(_Interval):
     """Numbers between two bounds, the upper one out."""
 
     def check(self, value: Tensor) -> Tensor:
-        return (value >= _bound(self.lower_bound)) & (value < _bound(self.upper_bound))
+        found: Tensor = (value >= _bound(self.lower_bound)) & (value < _bound(self.upper_bound))
+        return found
 
 
 class _Simplex(Constraint):

@@ -129,7 +129,7 @@ def _sinc_slope(xp: Any, x: Any) -> Any:
 def _i1_slope(xp: Any, x: Any) -> Any:
     zero = x == 0
     safe = xp.where(zero, x + 1, x)
-    return xp.where(zero, x + 0.5, xp.i0(x) - xp.i1(safe) / safe)
+    return xp.where(zero, x * 0 + 0.5, xp.i0(x) - xp.i1(safe) / safe)
 
 
 _TABLE = {
