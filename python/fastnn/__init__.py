@@ -322,7 +322,29 @@ __all__ += _sort.__all__
 __all__ += _statistics.__all__
 __all__ += _unary.__all__
 __all__ += _views.__all__
-__all__ += _linalg.FUNCTIONS
+__all__ += [  # of _linalg.FUNCTIONS, spelled out for type checkers
+    "cholesky",
+    "cholesky_inverse",
+    "cholesky_solve",
+    "det",
+    "geqrf",
+    "inverse",
+    "logdet",
+    "lu",
+    "lu_solve",
+    "lu_unpack",
+    "matrix_exp",
+    "matrix_power",
+    "orgqr",
+    "ormqr",
+    "pca_lowrank",
+    "pinverse",
+    "qr",
+    "slogdet",
+    "svd",
+    "svd_lowrank",
+    "triangular_solve",
+]
 
 # Imported on first use: what training itself does not need
 _LAZY = {
@@ -354,6 +376,17 @@ if TYPE_CHECKING:
     from . import distributions, func, linalg, signal, special, utils, vision
     from .autograd.anomaly_mode import is_anomaly_check_nan_enabled, is_anomaly_enabled
     from .func import vmap
+    from .ops.linalg import matrix_exp, matrix_power, pca_lowrank, svd_lowrank
+    from .ops.linalg_factor import cholesky_inverse, cholesky_solve
+    from .ops.linalg_factor import torch_cholesky as cholesky
+    from .ops.linalg_factor import torch_qr as qr
+    from .ops.linalg_factor import torch_svd as svd
+    from .ops.linalg_lu import geqrf, lu_unpack, ormqr
+    from .ops.linalg_lu import householder_product as orgqr
+    from .ops.linalg_lu import torch_lu as lu
+    from .ops.linalg_lu import torch_lu_solve as lu_solve
+    from .ops.linalg_norm import pinverse
+    from .ops.linalg_solve import det, inverse, logdet, slogdet, triangular_solve
     from .ops.sampling import binomial
     from .serialization import load, save
     from .utils.summary import summary as summary

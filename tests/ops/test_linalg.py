@@ -266,3 +266,10 @@ def test_methods_and_old_names() -> None:
     out = fastnn.empty(3, 3, dtype=a.dtype)
     assert linalg.inv(a, out=out) is out
     _close(out, a.inverse())
+
+
+def test_lazy_functions_are_public() -> None:
+    from fastnn._methods.linalg import FUNCTIONS
+
+    assert set(FUNCTIONS) <= set(fastnn.__all__)
+    assert all(callable(getattr(fastnn, name)) for name in FUNCTIONS)
