@@ -64,7 +64,7 @@ class VisionDataset(Dataset[tuple[Any, Any]]):
         image_form, target_form = batched(self.transform), batched(self.target_transform)
         if self.transforms is not None or image_form is None or target_form is None:
             return NotImplemented
-        images = np.asarray(self.data).take(indices, axis=0)
+        images = _take(np.asarray(self.data), indices)
         if isinstance(self.targets, list):
             targets = np.array([self.targets[i] for i in indices.tolist()], dtype=np.int64)
         else:
@@ -85,6 +85,13 @@ class VisionDataset(Dataset[tuple[Any, Any]]):
         body += self.extra_repr().splitlines()
         body += _describe(self)
         return "\n".join([f"Dataset {type(self).__name__}", *(f"    {line}" for line in body)])
+
+
+def _take(images: npt.NDArray[Any], indices: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
+    """The images of these indices. ``take`` would first copy all images where they lie as planes in memory."""
+    if images.ndim == 4 and not images.flags.c_contiguous:
+        return images.transpose(0, 3, 1, 2).take(indices, axis=0).transpose(0, 2, 3, 1)
+    return images.take(indices, axis=0)
 
 
 def _describe(dataset: VisionDataset) -> list[str]:
