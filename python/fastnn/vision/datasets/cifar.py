@@ -1,4 +1,4 @@
-"""CIFAR-10 and CIFAR-100 in torchvision's layout (pickled batches, read without unpickling) or the binary layout."""
+"""CIFAR-10 in torchvision's layout (pickled batches, read without unpickling) or the binary layout."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ from .download import download
 from .pickled import read_batch
 from .vision import VisionDataset
 
-__all__ = ["CIFAR10", "CIFAR100"]
+__all__ = ["CIFAR10"]
 
 _PIXELS = 3 * 32 * 32
+_RECORD = 1 + _PIXELS  # binary layout: a label, then the red, green and blue planes
 Bytes = npt.NDArray[np.uint8]
 
 
@@ -49,17 +50,14 @@ class CIFAR10(VisionDataset):
     mirrors: Sequence[str] = ("https://www.cs.toronto.edu/~kriz/",)
     filename = "cifar-10-python.tar.gz"
     tgz_md5 = "c58f30108f718f92721af3b95e74349a"
-    meta_file = "batches.meta"
-    label_key = "labels"
-    label_bytes = 1  # in a record of the binary layout; the last one counts
     base_folder = "cifar-10-batches-py"
     binary_folder = "cifar-10-batches-bin"
     classes: ClassVar[list[str]] = [
         "airplane", "automobile", "bird", "cat", "deer",
         "dog", "frog", "horse", "ship", "truck",
     ]  # fmt: skip
-    train_list: tuple[str, ...] = tuple(f"data_batch_{i}" for i in range(1, 6))
-    test_list: tuple[str, ...] = ("test_batch",)
+    train_list = tuple(f"data_batch_{i}" for i in range(1, 6))
+    test_list = ("test_batch",)
 
     def __init__(
         self,
@@ -76,9 +74,9 @@ class CIFAR10(VisionDataset):
         names = self.train_list if train else self.test_list
         python, binary = self._python_files(names), self._binary_files(names)
         if all(path.is_file() for path in python):
-            batches = [_read_python(path, len(self.classes), self.label_key) for path in python]
+            batches = [_read_python(path, len(self.classes)) for path in python]
         elif all(path.is_file() for path in binary):
-            batches = [_read_binary(path, len(self.classes), self.label_bytes) for path in binary]
+            batches = [_read_binary(path, len(self.classes)) for path in binary]
         else:
             raise RuntimeError(self._describe_missing(python, binary))
         planes = np.concatenate([images for images, _ in batches]).reshape(-1, 3, 32, 32)
@@ -98,7 +96,7 @@ class CIFAR10(VisionDataset):
                 return
         assert self.root is not None
         archive = download(self.mirrors, self.filename, self.root, self.tgz_md5)
-        _unpack(archive, self._python_files((*names, self.meta_file)))
+        _unpack(archive, self._python_files((*names, "batches.meta")))
 
     def extra_repr(self) -> str:
         return f"Split: {'Train' if self.train else 'Test'}"
@@ -122,67 +120,32 @@ class CIFAR10(VisionDataset):
         )
 
 
-class CIFAR100(CIFAR10):
-    """60,000 pictures of a hundred classes, 32×32 in colour (Krizhevsky 2009); see `CIFAR10`.
-
-    Read from ``root/cifar-100-python``, else from ``root/cifar-100-binary``. The targets are the fine labels.
-
-    >>> len(CIFAR100.classes), CIFAR100.classes[3]
-    (100, 'bear')
-    """
-
-    filename = "cifar-100-python.tar.gz"
-    tgz_md5 = "eb9058c3a382ffc7106e4002c42a8d85"
-    meta_file = "meta"
-    label_key = "fine_labels"
-    label_bytes = 2
-    base_folder = "cifar-100-python"
-    binary_folder = "cifar-100-binary"
-    train_list = ("train",)
-    test_list = ("test",)
-    classes: ClassVar[list[str]] = [
-        "apple", "aquarium_fish", "baby", "bear", "beaver", "bed", "bee", "beetle", "bicycle", "bottle",
-        "bowl", "boy", "bridge", "bus", "butterfly", "camel", "can", "castle", "caterpillar", "cattle",
-        "chair", "chimpanzee", "clock", "cloud", "cockroach", "couch", "crab", "crocodile", "cup", "dinosaur",
-        "dolphin", "elephant", "flatfish", "forest", "fox", "girl", "hamster", "house", "kangaroo",
-        "keyboard", "lamp", "lawn_mower", "leopard", "lion", "lizard", "lobster", "man", "maple_tree",
-        "motorcycle", "mountain", "mouse", "mushroom", "oak_tree", "orange", "orchid", "otter", "palm_tree",
-        "pear", "pickup_truck", "pine_tree", "plain", "plate", "poppy", "porcupine", "possum", "rabbit",
-        "raccoon", "ray", "road", "rocket", "rose", "sea", "seal", "shark", "shrew", "skunk", "skyscraper",
-        "snail", "snake", "spider", "squirrel", "streetcar", "sunflower", "sweet_pepper", "table", "tank",
-        "telephone", "television", "tiger", "tractor", "train", "trout", "tulip", "turtle", "wardrobe",
-        "whale", "willow_tree", "wolf", "woman", "worm",
-    ]  # fmt: skip
-
-
-def _read_python(path: Path, classes: int, key: str) -> tuple[Bytes, Bytes]:
+def _read_python(path: Path, classes: int) -> tuple[Bytes, Bytes]:
     batch = read_batch(path)
-    images, labels = batch.get("data"), batch.get(key)
+    images, labels = batch.get("data"), batch.get("labels")
     if not isinstance(images, np.ndarray) or images.ndim != 2 or images.shape[1] != _PIXELS:
         found = images.shape if isinstance(images, np.ndarray) else type(images).__name__
         raise ValueError(f"{path}: expected 'data' of shape (N, {_PIXELS}), found {found}")
     if not isinstance(labels, list) or not all(
         type(label) is int and 0 <= label < classes for label in labels
     ):
-        raise ValueError(f"{path}: expected {key!r} to be a list of int, 0 to {classes - 1}")
+        raise ValueError(f"{path}: expected 'labels' to be a list of int, 0 to {classes - 1}")
     if len(labels) != len(images):
         raise ValueError(f"{path}: expected {len(images)} labels, found {len(labels)}")
     return images, np.array(labels, dtype=np.uint8)
 
 
-def _read_binary(path: Path, classes: int, label_bytes: int) -> tuple[Bytes, Bytes]:
-    # A record: labels, then the red, green and blue planes
-    record = label_bytes + _PIXELS
+def _read_binary(path: Path, classes: int) -> tuple[Bytes, Bytes]:
     content = np.fromfile(path, dtype=np.uint8)
-    if content.size % record:
+    if content.size % _RECORD:
         raise ValueError(
-            f"{path}: truncated or damaged: expected a multiple of {record} bytes, found {content.size}"
+            f"{path}: truncated or damaged: expected a multiple of {_RECORD} bytes, found {content.size}"
         )
-    records = content.reshape(-1, record)
-    labels = records[:, label_bytes - 1]
+    records = content.reshape(-1, _RECORD)
+    labels = records[:, 0]
     if labels.size and labels.max() >= classes:
         raise ValueError(f"{path}: expected labels 0 to {classes - 1}, found {labels.max()}")
-    return records[:, label_bytes:], labels
+    return records[:, 1:], labels
 
 
 def _unpack(archive: Path, files: list[Path]) -> None:
@@ -197,4 +160,4 @@ def _unpack(archive: Path, files: list[Path]) -> None:
                 with atomic_path(path) as temporary:
                     temporary.write_bytes(member.read())
     except (KeyError, EOFError, tarfile.TarError) as error:
-        raise ValueError(f"{archive}: not the archive of CIFAR: {error}") from error
+        raise ValueError(f"{archive}: not the archive of CIFAR-10: {error}") from error

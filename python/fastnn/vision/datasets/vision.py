@@ -51,13 +51,7 @@ class VisionDataset(Dataset[tuple[Any, Any]]):
         self.target_transform = target_transform
 
     def __getitem__(self, index: Any) -> tuple[Any, Any]:
-        return self._transformed(np.asarray(self._pixels()[index]), int(self.targets[index]))
-
-    def _pixels(self) -> Any:
-        """The images, (N, H, W) or (N, H, W, C)."""
-        return self.data
-
-    def _transformed(self, image: Any, target: Any) -> tuple[Any, Any]:
+        image, target = np.asarray(self.data[index]), int(self.targets[index])
         if self.transforms is not None:
             return self.transforms(image, target)
         if self.transform is not None:
@@ -70,7 +64,7 @@ class VisionDataset(Dataset[tuple[Any, Any]]):
         image_form, target_form = batched(self.transform), batched(self.target_transform)
         if self.transforms is not None or image_form is None or target_form is None:
             return NotImplemented
-        images = _take(np.asarray(self._pixels()), indices)
+        images = _take(np.asarray(self.data), indices)
         if isinstance(self.targets, list):
             targets = np.array([self.targets[i] for i in indices.tolist()], dtype=np.int64)
         else:
