@@ -82,6 +82,7 @@ def test_matlab_files(tmp_path):
             read_mat(path)
     io.savemat(path, wanted)
     content = path.read_bytes()
+
     def read(changed):
         """What is read of a changed file: variables, or None where it is refused by name."""
         path.write_bytes(changed)
