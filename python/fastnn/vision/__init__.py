@@ -1,5 +1,5 @@
-"""Images: data sets and transforms, with torchvision's names."""
+"""Images: data sets, transforms, networks and grids, with torchvision's names."""
 
-from . import datasets, transforms
+from . import datasets, models, transforms, utils
 
-__all__ = ["datasets", "transforms"]
+__all__ = ["datasets", "models", "transforms", "utils"]

@@ -1,7 +1,25 @@
 """Image data sets in torchvision's layout on disk, and a sample of MNIST that comes with fastnn."""
 
-from .cifar import CIFAR10
-from .mnist import MNIST, FashionMNIST, MNISTSample
+from .cifar import CIFAR10, CIFAR100
+from .fake import FakeData
+from .folder import DatasetFolder, ImageFolder
+from .mnist import KMNIST, MNIST, FashionMNIST, MNISTSample
+from .mnist_variants import EMNIST, QMNIST
+from .svhn import SVHN
 from .vision import VisionDataset
 
-__all__ = ["CIFAR10", "MNIST", "FashionMNIST", "MNISTSample", "VisionDataset"]
+__all__ = [
+    "CIFAR10",
+    "CIFAR100",
+    "EMNIST",
+    "KMNIST",
+    "MNIST",
+    "QMNIST",
+    "SVHN",
+    "DatasetFolder",
+    "FakeData",
+    "FashionMNIST",
+    "ImageFolder",
+    "MNISTSample",
+    "VisionDataset",
+]

@@ -1,4 +1,4 @@
-"""CIFAR-10 in torchvision's layout (pickled batches, read without unpickling) or the binary layout."""
+"""CIFAR-10 and CIFAR-100 in torchvision's layout (pickled batches, read without unpickling) or the binary layout."""
 
 from __future__ import annotations
 
@@ -17,10 +17,9 @@ from .download import download
 from .pickled import read_batch
 from .vision import VisionDataset
 
-__all__ = ["CIFAR10"]
+__all__ = ["CIFAR10", "CIFAR100"]
 
 _PIXELS = 3 * 32 * 32
-_RECORD = 1 + _PIXELS  # binary layout: a label, then the red, green and blue planes
 Bytes = npt.NDArray[np.uint8]
 
 
@@ -58,6 +57,9 @@ class CIFAR10(VisionDataset):
     ]  # fmt: skip
     train_list = tuple(f"data_batch_{i}" for i in range(1, 6))
     test_list = ("test_batch",)
+    meta = "batches.meta"
+    _label_key = "labels"
+    _label_bytes = 1  # before the planes of each image in the binary layout; the last one counts
 
     def __init__(
         self,
@@ -74,9 +76,9 @@ class CIFAR10(VisionDataset):
         names = self.train_list if train else self.test_list
         python, binary = self._python_files(names), self._binary_files(names)
         if all(path.is_file() for path in python):
-            batches = [_read_python(path, len(self.classes)) for path in python]
+            batches = [_read_python(path, len(self.classes), self._label_key) for path in python]
         elif all(path.is_file() for path in binary):
-            batches = [_read_binary(path, len(self.classes)) for path in binary]
+            batches = [_read_binary(path, len(self.classes), self._label_bytes) for path in binary]
         else:
             raise RuntimeError(self._describe_missing(python, binary))
         planes = np.concatenate([images for images, _ in batches]).reshape(-1, 3, 32, 32)
@@ -96,7 +98,7 @@ class CIFAR10(VisionDataset):
                 return
         assert self.root is not None
         archive = download(self.mirrors, self.filename, self.root, self.tgz_md5)
-        _unpack(archive, self._python_files((*names, "batches.meta")))
+        _unpack(archive, self._python_files((*names, self.meta)))
 
     def extra_repr(self) -> str:
         return f"Split: {'Train' if self.train else 'Test'}"
@@ -120,32 +122,155 @@ class CIFAR10(VisionDataset):
         )
 
 
-def _read_python(path: Path, classes: int) -> tuple[Bytes, Bytes]:
+class CIFAR100(CIFAR10):
+    """60,000 pictures of 100 classes, 32×32 in colour; as `CIFAR10`, with 600 pictures a class.
+
+    Read from ``root/cifar-100-python``, else from ``root/cifar-100-binary``.
+
+    >>> CIFAR100.classes[3], len(CIFAR100.classes)
+    ('bear', 100)
+    """
+
+    filename = "cifar-100-python.tar.gz"
+    tgz_md5 = "eb9058c3a382ffc7106e4002c42a8d85"
+    base_folder = "cifar-100-python"
+    binary_folder = "cifar-100-binary"
+    train_list = ("train",)
+    test_list = ("test",)
+    meta = "meta"
+    _label_key = "fine_labels"
+    _label_bytes = 2  # the superclass, then the class
+    classes: ClassVar[list[str]] = [
+        "apple",
+        "aquarium_fish",
+        "baby",
+        "bear",
+        "beaver",
+        "bed",
+        "bee",
+        "beetle",
+        "bicycle",
+        "bottle",
+        "bowl",
+        "boy",
+        "bridge",
+        "bus",
+        "butterfly",
+        "camel",
+        "can",
+        "castle",
+        "caterpillar",
+        "cattle",
+        "chair",
+        "chimpanzee",
+        "clock",
+        "cloud",
+        "cockroach",
+        "couch",
+        "crab",
+        "crocodile",
+        "cup",
+        "dinosaur",
+        "dolphin",
+        "elephant",
+        "flatfish",
+        "forest",
+        "fox",
+        "girl",
+        "hamster",
+        "house",
+        "kangaroo",
+        "keyboard",
+        "lamp",
+        "lawn_mower",
+        "leopard",
+        "lion",
+        "lizard",
+        "lobster",
+        "man",
+        "maple_tree",
+        "motorcycle",
+        "mountain",
+        "mouse",
+        "mushroom",
+        "oak_tree",
+        "orange",
+        "orchid",
+        "otter",
+        "palm_tree",
+        "pear",
+        "pickup_truck",
+        "pine_tree",
+        "plain",
+        "plate",
+        "poppy",
+        "porcupine",
+        "possum",
+        "rabbit",
+        "raccoon",
+        "ray",
+        "road",
+        "rocket",
+        "rose",
+        "sea",
+        "seal",
+        "shark",
+        "shrew",
+        "skunk",
+        "skyscraper",
+        "snail",
+        "snake",
+        "spider",
+        "squirrel",
+        "streetcar",
+        "sunflower",
+        "sweet_pepper",
+        "table",
+        "tank",
+        "telephone",
+        "television",
+        "tiger",
+        "tractor",
+        "train",
+        "trout",
+        "tulip",
+        "turtle",
+        "wardrobe",
+        "whale",
+        "willow_tree",
+        "wolf",
+        "woman",
+        "worm",
+    ]
+
+
+def _read_python(path: Path, classes: int, key: str) -> tuple[Bytes, Bytes]:
     batch = read_batch(path)
-    images, labels = batch.get("data"), batch.get("labels")
+    images, labels = batch.get("data"), batch.get(key)
     if not isinstance(images, np.ndarray) or images.ndim != 2 or images.shape[1] != _PIXELS:
         found = images.shape if isinstance(images, np.ndarray) else type(images).__name__
         raise ValueError(f"{path}: expected 'data' of shape (N, {_PIXELS}), found {found}")
     if not isinstance(labels, list) or not all(
         type(label) is int and 0 <= label < classes for label in labels
     ):
-        raise ValueError(f"{path}: expected 'labels' to be a list of int, 0 to {classes - 1}")
+        raise ValueError(f"{path}: expected {key!r} to be a list of int, 0 to {classes - 1}")
     if len(labels) != len(images):
         raise ValueError(f"{path}: expected {len(images)} labels, found {len(labels)}")
     return images, np.array(labels, dtype=np.uint8)
 
 
-def _read_binary(path: Path, classes: int) -> tuple[Bytes, Bytes]:
+def _read_binary(path: Path, classes: int, label_bytes: int) -> tuple[Bytes, Bytes]:
+    size = label_bytes + _PIXELS  # the labels, then the red, green and blue planes
     content = np.fromfile(path, dtype=np.uint8)
-    if content.size % _RECORD:
+    if content.size % size:
         raise ValueError(
-            f"{path}: truncated or damaged: expected a multiple of {_RECORD} bytes, found {content.size}"
+            f"{path}: truncated or damaged: expected a multiple of {size} bytes, found {content.size}"
         )
-    records = content.reshape(-1, _RECORD)
-    labels = records[:, 0]
+    records = content.reshape(-1, size)
+    labels = records[:, label_bytes - 1]
     if labels.size and labels.max() >= classes:
         raise ValueError(f"{path}: expected labels 0 to {classes - 1}, found {labels.max()}")
-    return records[:, 1:], labels
+    return records[:, label_bytes:], labels
 
 
 def _unpack(archive: Path, files: list[Path]) -> None:
@@ -160,4 +285,4 @@ def _unpack(archive: Path, files: list[Path]) -> None:
                 with atomic_path(path) as temporary:
                     temporary.write_bytes(member.read())
     except (KeyError, EOFError, tarfile.TarError) as error:
-        raise ValueError(f"{archive}: not the archive of CIFAR-10: {error}") from error
+        raise ValueError(f"{archive}: not the archive of the data set: {error}") from error

@@ -19,7 +19,7 @@ from .download import download
 from .idx import read_idx
 from .vision import VisionDataset
 
-__all__ = ["MNIST", "FashionMNIST", "MNISTSample"]
+__all__ = ["KMNIST", "MNIST", "FashionMNIST", "MNISTSample"]
 
 _DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
@@ -82,7 +82,7 @@ class MNIST(VisionDataset):
                 f"Dataset not found: {self.raw_folder} lacks {' and '.join(missing)} (plain or .gz). "
                 "You can use download=True to download it"
             )
-        self.data, self.targets = _read_pair(images, labels, len(self.classes))
+        self.data, self.targets = self._read(images, labels)
 
     @property
     def raw_folder(self) -> str:
@@ -104,6 +104,9 @@ class MNIST(VisionDataset):
 
     def extra_repr(self) -> str:
         return f"Split: {'Train' if self.train else 'Test'}"
+
+    def _read(self, images: Path, labels: Path) -> tuple[fastnn.Tensor, fastnn.Tensor]:
+        return _read_pair(images, labels, len(self.classes))
 
     def _names(self) -> tuple[str, str]:
         split = "train" if self.train else "t10k"
@@ -139,6 +142,25 @@ class FashionMNIST(MNIST):
         "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat",
         "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
     ]  # fmt: skip
+
+
+class KMNIST(MNIST):
+    """70,000 characters of cursive Japanese in MNIST's format (Clanuwat et al. 2018); see `MNIST`.
+
+    The files lie in ``root/KMNIST/raw``.
+
+    >>> KMNIST.classes[1]
+    'ki'
+    """
+
+    mirrors = ("http://codh.rois.ac.jp/kmnist/dataset/kmnist/",)
+    resources = (
+        ("train-images-idx3-ubyte.gz", "bdb82020997e1d708af4cf47b453dcf7"),
+        ("train-labels-idx1-ubyte.gz", "e144d726b3acfaa3e44228e80efcd344"),
+        ("t10k-images-idx3-ubyte.gz", "5c965bf0a639b31b8f53240b1b52f4d7"),
+        ("t10k-labels-idx1-ubyte.gz", "7320c461ea6c1c855c0b718fb2a4b134"),
+    )
+    classes: ClassVar[list[str]] = ["o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"]
 
 
 class MNISTSample(VisionDataset):

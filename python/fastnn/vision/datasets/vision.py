@@ -51,7 +51,7 @@ class VisionDataset(Dataset[tuple[Any, Any]]):
         self.target_transform = target_transform
 
     def __getitem__(self, index: Any) -> tuple[Any, Any]:
-        image, target = np.asarray(self.data[index]), int(self.targets[index])
+        image, target = self._images()[index], int(self.targets[index])
         if self.transforms is not None:
             return self.transforms(image, target)
         if self.transform is not None:
@@ -64,12 +64,16 @@ class VisionDataset(Dataset[tuple[Any, Any]]):
         image_form, target_form = batched(self.transform), batched(self.target_transform)
         if self.transforms is not None or image_form is None or target_form is None:
             return NotImplemented
-        images = _take(np.asarray(self.data), indices)
+        images = _take(self._images(), indices)
         if isinstance(self.targets, list):
             targets = np.array([self.targets[i] for i in indices.tolist()], dtype=np.int64)
         else:
             targets = np.asarray(self.targets).take(indices).astype(np.int64, copy=False)
         return [default_convert(image_form(images)), default_convert(target_form(targets))]
+
+    def _images(self) -> npt.NDArray[Any]:
+        """``data`` as an array (N, H, W) or (N, H, W, C)."""
+        return np.asarray(self.data)
 
     def __len__(self) -> int:
         return len(self.data)
