@@ -8,6 +8,7 @@ True
 
 from __future__ import annotations
 
+from ._help import getattr_of
 from .ops.gemm import matmul
 from .ops.linalg import (
     cross,
@@ -85,3 +86,5 @@ __all__ = [
     "vecdot",
     "vector_norm",
 ]
+
+__getattr__ = getattr_of(__name__)

@@ -7,6 +7,7 @@ tensor(0.5000)
 
 from __future__ import annotations
 
+from ._help import getattr_of
 from .ops.activation import sigmoid as expit
 from .ops.binary import igamma as gammainc
 from .ops.binary import igammac as gammaincc
@@ -78,3 +79,5 @@ __all__ = [
     "xlogy",
     "zeta",
 ]
+
+__getattr__ = getattr_of(__name__)

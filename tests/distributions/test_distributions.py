@@ -194,6 +194,12 @@ def test_not_there(call: Any) -> None:
 def test_names_that_are_missing_say_what_to_use() -> None:
     with pytest.raises(AttributeError, match="MultivariateNormal"):
         D.Wishart  # noqa: B018
+    with pytest.raises(AttributeError, match="LogNormal"):
+        D.Lognormal  # noqa: B018
+    with pytest.raises(AttributeError, match="cholesky"):
+        fastnn.linalg.choleski  # noqa: B018
+    with pytest.raises(AttributeError, match="log_ndtr"):
+        fastnn.special.log_ndt  # noqa: B018
 
 
 def test_register_kl() -> None:

@@ -10,8 +10,7 @@ tensor([-0.9189, -0.9189])
 
 from __future__ import annotations
 
-from typing import Any
-
+from .._help import getattr_of
 from . import constraints, kl, transforms, utils
 from .bernoulli import Bernoulli
 from .binomial import Binomial, NegativeBinomial
@@ -91,20 +90,4 @@ __all__ = [
 ]
 __all__ += transforms.__all__
 
-_INSTEAD = {
-    "CatTransform": "a transform of each part",
-    "ContinuousBernoulli": "Beta or RelaxedBernoulli",
-    "CorrCholeskyTransform": "LowerCholeskyTransform",
-    "GeneralizedPareto": "Pareto",
-    "LKJCholesky": "MultivariateNormal with a scale_tril of your own",
-    "LowRankMultivariateNormal": "MultivariateNormal with covariance_matrix",
-    "StackTransform": "a transform of each part",
-    "VonMises": "a wrapped Normal",
-    "Wishart": "MultivariateNormal, whose products of draws are Wishart distributed",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name in _INSTEAD:
-        raise AttributeError(f"fastnn.distributions has no {name}; use {_INSTEAD[name]} instead")
-    raise AttributeError(f"module 'fastnn.distributions' has no attribute {name!r}")
+__getattr__ = getattr_of(__name__)

@@ -52,8 +52,16 @@ class Transform:
     """
 
     bijective = False
-    domain: Any
-    codomain: Any
+
+    @property
+    def domain(self) -> Any:
+        """The constraint of arguments."""
+        raise NotImplementedError
+
+    @property
+    def codomain(self) -> Any:
+        """The constraint of results."""
+        raise NotImplementedError
 
     def __init__(self, cache_size: int = 0) -> None:
         if cache_size not in (0, 1):
