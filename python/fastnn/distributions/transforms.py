@@ -170,10 +170,12 @@ class _InverseTransform(Transform):
 
     @property
     def domain(self) -> Any:
+        """The constraint on its inputs."""
         return self._forward.codomain
 
     @property
     def codomain(self) -> Any:
+        """The constraint on its outputs."""
         return self._forward.domain
 
     @property
@@ -222,6 +224,7 @@ class ComposeTransform(Transform):
 
     @property
     def domain(self) -> Any:
+        """The constraint on its inputs."""
         if not self.parts:
             return constraints.real
         domain = self.parts[0].domain
@@ -234,6 +237,7 @@ class ComposeTransform(Transform):
 
     @property
     def codomain(self) -> Any:
+        """The constraint on its outputs."""
         if not self.parts:
             return constraints.real
         codomain = self.parts[-1].codomain
@@ -322,10 +326,12 @@ class IndependentTransform(Transform):
 
     @property
     def domain(self) -> Any:
+        """The constraint on its inputs."""
         return constraints.independent(self.base_transform.domain, self.reinterpreted_batch_ndims)
 
     @property
     def codomain(self) -> Any:
+        """The constraint on its outputs."""
         return constraints.independent(self.base_transform.codomain, self.reinterpreted_batch_ndims)
 
     @property
@@ -377,10 +383,12 @@ class ReshapeTransform(Transform):
 
     @property
     def domain(self) -> Any:
+        """The constraint on its inputs."""
         return constraints.independent(constraints.real, len(self.in_shape))
 
     @property
     def codomain(self) -> Any:
+        """The constraint on its outputs."""
         return constraints.independent(constraints.real, len(self.out_shape))
 
     def _call(self, x: Tensor) -> Tensor:
@@ -554,6 +562,7 @@ class AffineTransform(Transform):
 
     @property
     def domain(self) -> Any:
+        """The constraint on its inputs."""
         n = self._event_dim
         return constraints.independent(constraints.real, n) if n else constraints.real
 
@@ -676,6 +685,7 @@ class CumulativeDistributionTransform(Transform):
 
     @property
     def domain(self) -> Any:
+        """The constraint on its inputs."""
         return self.distribution.support
 
     def _call(self, x: Tensor) -> Tensor:

@@ -40,6 +40,7 @@ class _ArraySampler(Sampler[int]):
     """A sampler that knows an epoch's indices as an array."""
 
     def index_array(self) -> Indices:
+        """The epoch's indices, as an array."""
         raise NotImplementedError(f"{type(self).__name__} must define index_array")
 
     def __iter__(self) -> Iterator[int]:
@@ -57,6 +58,7 @@ class SequentialSampler(_ArraySampler):
         self.data_source = data_source
 
     def index_array(self) -> Indices:
+        """The epoch's indices, as an array."""
         return np.arange(len(self.data_source), dtype=np.int64)
 
     def __len__(self) -> int:
@@ -101,6 +103,7 @@ class RandomSampler(_ArraySampler):
         return len(self.data_source) if self._num_samples is None else self._num_samples
 
     def index_array(self) -> Indices:
+        """The epoch's indices, as an array."""
         n, wanted = len(self.data_source), self.num_samples
         if self.replacement:
             drawn: Indices = fastnn.randint(n, (wanted,), generator=self.generator).numpy()
@@ -125,6 +128,7 @@ class SubsetRandomSampler(_ArraySampler):
         self.generator = generator
 
     def index_array(self) -> Indices:
+        """The epoch's indices, as an array."""
         order = fastnn.randperm(len(self.indices), generator=self.generator).numpy()
         chosen: Indices = np.asarray(self.indices, dtype=np.int64)[order]
         return chosen
@@ -176,6 +180,7 @@ class WeightedRandomSampler(_ArraySampler):
         self.generator = generator
 
     def index_array(self) -> Indices:
+        """The epoch's indices, as an array."""
         weights = self.weights.numpy()
         if self.replacement:
             cumulative = np.cumsum(weights)

@@ -88,6 +88,7 @@ class CIFAR10(VisionDataset):
 
     @property
     def class_to_idx(self) -> dict[str, int]:
+        """The number of each class by its name."""
         return {name: i for i, name in enumerate(self.classes)}
 
     def download(self) -> None:

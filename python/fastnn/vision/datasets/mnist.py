@@ -92,6 +92,7 @@ class MNIST(VisionDataset):
 
     @property
     def class_to_idx(self) -> dict[str, int]:
+        """The number of each class by its name."""
         return {name: i for i, name in enumerate(self.classes)}
 
     def download(self) -> None:
@@ -200,6 +201,7 @@ class MNISTSample(VisionDataset):
 
     @property
     def class_to_idx(self) -> dict[str, int]:
+        """The number of each class by its name."""
         return {name: i for i, name in enumerate(self.classes)}
 
     def extra_repr(self) -> str:
