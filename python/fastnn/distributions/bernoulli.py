@@ -88,11 +88,13 @@ class Bernoulli(ExponentialFamily):
         logits, value = broadcast_all(self.logits, value)
         value = value.to(logits.dtype)
         # In narrow dtypes the loss is computed in float32
-        return -F.binary_cross_entropy_with_logits(logits, value, reduction="none").to(logits.dtype)
+        return -F.binary_cross_entropy_with_logits(logits, value, reduction="none").to(
+            self._param.dtype
+        )
 
     def entropy(self) -> Tensor:
         loss = F.binary_cross_entropy_with_logits(self.logits, self.probs, reduction="none")
-        return loss.to(self.logits.dtype)
+        return loss.to(self._param.dtype)
 
     def enumerate_support(self, expand: bool = True) -> Tensor:
         values = fastnn.arange(2, dtype=self._param.dtype)
