@@ -247,3 +247,12 @@ def test_binomial() -> None:
         binomial(T([5.0]), T([1.5]))
     with pytest.raises(RuntimeError):
         binomial(T([5]), T([0.5]))
+
+
+@pytest.mark.parametrize("dtype", [fastnn.float16, fastnn.bfloat16])
+def test_narrow_dtypes(dtype: Any) -> None:
+    one = fastnn.ones(2, dtype=dtype)
+    for d in (D.Normal(one, one), D.Gamma(one, one), D.Bernoulli(one * 0.5), D.Beta(one, one)):
+        x = d.sample((3,))
+        assert x.dtype is dtype
+        assert d.log_prob(x).dtype is dtype

@@ -86,10 +86,15 @@ class Bernoulli(ExponentialFamily):
         if self._validate_args:
             self._validate_sample(value)
         logits, value = broadcast_all(self.logits, value)
-        return -F.binary_cross_entropy_with_logits(logits, value.to(logits.dtype), reduction="none")
+        value = value.to(logits.dtype)
+        # In narrow dtypes the loss is computed in float32
+        return -F.binary_cross_entropy_with_logits(logits, value, reduction="none").to(
+            self._param.dtype
+        )
 
     def entropy(self) -> Tensor:
-        return F.binary_cross_entropy_with_logits(self.logits, self.probs, reduction="none")
+        loss = F.binary_cross_entropy_with_logits(self.logits, self.probs, reduction="none")
+        return loss.to(self._param.dtype)
 
     def enumerate_support(self, expand: bool = True) -> Tensor:
         values = fastnn.arange(2, dtype=self._param.dtype)

@@ -42,7 +42,7 @@ def broadcast_all(*values: Any) -> tuple[Tensor, ...]:
 def clamp_probs(probs: Tensor) -> Tensor:
     """Probabilities kept off 0 and 1 by the dtype's epsilon, so that logarithms are finite."""
     eps = _dtype.finfo(probs.dtype).eps
-    return probs.clamp(min=eps, max=1 - eps)
+    return probs.clamp(min=eps, max=1 - eps).to(probs.dtype)
 
 
 def logits_to_probs(logits: Tensor, is_binary: bool = False) -> Tensor:
@@ -53,7 +53,8 @@ def logits_to_probs(logits: Tensor, is_binary: bool = False) -> Tensor:
 def probs_to_logits(probs: Tensor, is_binary: bool = False) -> Tensor:
     """The logit (``is_binary``), or the logarithm, of clamped probabilities."""
     p = clamp_probs(probs)
-    return p.log() - (-p).log1p() if is_binary else p.log()
+    logits = p.log() - (-p).log1p() if is_binary else p.log()
+    return logits.to(probs.dtype)
 
 
 class lazy_property:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .. import random
+from .. import _dtype, random
 from .._core import make
 from ..autograd.grad_mode import mode
 from ..autograd.node import Node, edge_of
@@ -83,7 +83,7 @@ def standard_gamma(shape: Tensor, generator: random.Generator | None = None) -> 
     """Gamma distributed numbers of rate 1, differentiable (once) with respect to the shape parameter."""
     data = shape._data
     drawn = gamma_array(data, generator)
-    x = np.maximum(drawn, float(np.finfo(data.dtype).tiny)).astype(data.dtype)
+    x = np.maximum(drawn, _dtype.finfo(shape.dtype).tiny).astype(data.dtype)
     if shape._requires_grad and mode.enabled:
         return make(x, StandardGammaBackward0((edge_of(shape),), (shape, drawn)))
     return make(x)
