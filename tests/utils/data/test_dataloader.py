@@ -202,6 +202,10 @@ def test_getitems_of_the_user():
     assert batches == [[0, 10, 20], [30, 40]]
 
 
+def test_annotations_with_the_type_of_a_batch():
+    assert DataLoader[fastnn.Tensor].__origin__ is DataLoader
+
+
 def test_own_collate_function():
     assert list(DataLoader(range(5), batch_size=2, collate_fn=tuple)) == [(0, 1), (2, 3), (4,)]
 
@@ -301,7 +305,9 @@ def test_streams_take_no_order(options):
         DataLoader(Stream(3), **options)
 
 
-@pytest.mark.parametrize("name", ["batch_size", "batch_sampler", "dataset", "drop_last", "sampler"])
+@pytest.mark.parametrize(
+    "name", ["batch_size", "batch_sampler", "dataset", "drop_last", "sampler", "persistent_workers"]
+)
 def test_attributes_are_fixed(name):
     loader = DataLoader(range(4))
     with pytest.raises(ValueError, match=f"{name} attribute should not be set"):

@@ -5,9 +5,12 @@ import pytest
 
 import fastnn
 from fastnn.utils.data import (
+    ChainDataset,
     ConcatDataset,
+    DataLoader,
     Dataset,
     IterableDataset,
+    StackDataset,
     Subset,
     TensorDataset,
     random_split,
@@ -98,3 +101,61 @@ def test_random_split_warns_of_an_empty_part():
     with pytest.warns(UserWarning, match="Length of split at index 1 is 0"):
         parts = random_split(range(4), [0.5, 0.0, 0.5])
     assert [len(part) for part in parts] == [2, 0, 2]
+
+
+def test_stacked_datasets():
+    images = TensorDataset(fastnn.arange(6.0).reshape(3, 2))
+    pairs = StackDataset(images, [5, 6, 7])
+    assert len(pairs) == 3
+    (row,), number = pairs[1]
+    assert (row.tolist(), number) == ([2.0, 3.0], 6)
+    (batch,), numbers = next(iter(DataLoader(pairs, batch_size=2)))
+    assert (batch.tolist(), numbers.tolist()) == ([[0.0, 1.0], [2.0, 3.0]], [5, 6])
+    named = StackDataset(x=[1, 2], y="ab")
+    assert named[-1] == {"x": 2, "y": "b"}
+    assert named.__getitems__([1, 0]) == [{"x": 2, "y": "b"}, {"x": 1, "y": "a"}]
+
+
+def test_stacked_datasets_use_their_getitems():
+    class Lists(Dataset):
+        def __len__(self):
+            return 3
+
+        def __getitems__(self, indices):
+            return [10 * i for i in indices][: 3 if self.whole else 1]
+
+    lists = Lists()
+    lists.whole = True
+    assert StackDataset(lists, "abc").__getitems__([2, 1]) == [(20, "c"), (10, "b")]
+    lists.whole = False
+    with pytest.raises(ValueError, match="Expected 2, got 1"):
+        StackDataset(lists, "abc").__getitems__([2, 1])
+
+
+@pytest.mark.parametrize(
+    ("args", "kwargs", "message"),
+    [(("ab", "abc"), {}, "Size mismatch"), ((), {}, "At least one"), (("a",), {"x": "b"}, "not both")],
+)  # fmt: skip
+def test_stacked_datasets_refuse(args, kwargs, message):
+    with pytest.raises(ValueError, match=message):
+        StackDataset(*args, **kwargs)
+
+
+def test_chained_streams():
+    class Count(IterableDataset):
+        def __init__(self, n):
+            self.n = n
+
+        def __iter__(self):
+            return iter(range(self.n))
+
+        def __len__(self):
+            return self.n
+
+    chain = Count(2) + Count(3)
+    assert isinstance(chain, ChainDataset)
+    assert list(chain) == [0, 1, 0, 1, 2]
+    assert len(chain) == 5
+    assert [b.tolist() for b in DataLoader(chain, batch_size=3)] == [[0, 1, 0], [1, 2]]
+    with pytest.raises(AssertionError, match="IterableDataset"):
+        list(ChainDataset([[1, 2]]))

@@ -2,7 +2,8 @@
 
 PyTorch's loader calls ``dataset[i]`` for every sample and then collates. For data in memory that is slower
 than the training step of a small model. Three optional methods let one call do the work of a batch or an
-epoch; each must give exactly what the per-sample method gives.
+epoch; each must give exactly what the per-sample method gives. (Transforms that draw random numbers draw them for
+each sample, as the per-sample method does, but in another order: one transform after the other.)
 
 =================================  ==============================  ===========================================
 object                             method                          replaces

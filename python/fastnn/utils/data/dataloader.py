@@ -7,6 +7,7 @@ import multiprocessing
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from multiprocessing.context import BaseContext
+from types import GenericAlias
 from typing import Any
 
 import fastnn
@@ -20,7 +21,14 @@ from .sampler import BatchSampler, RandomSampler, SequentialSampler
 
 __all__ = ["DataLoader"]
 
-_FIXED = ("batch_size", "batch_sampler", "dataset", "drop_last", "sampler")
+_FIXED = (
+    "batch_size",
+    "batch_sampler",
+    "dataset",
+    "drop_last",
+    "persistent_workers",
+    "sampler",
+)
 
 
 class DataLoader:
@@ -65,6 +73,9 @@ class DataLoader:
     [[0.0], [1.0]] [5, 6]
     [[2.0]] [7]
     """
+
+    # Annotations such as DataLoader[Tensor] are PyTorch's; the type of a batch is not tracked here.
+    __class_getitem__: Any = classmethod(GenericAlias)
 
     def __init__(
         self,

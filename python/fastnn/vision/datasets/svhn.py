@@ -83,12 +83,13 @@ class SVHN(VisionDataset):
         self.labels = labels
 
     @property
-    def targets(self) -> Any:  # type: ignore[override]  # torchvision's name is `labels`
+    def targets(self) -> Any:  # torchvision's name is `labels`
         """The labels."""
         return self.labels
 
     def _images(self) -> npt.NDArray[Any]:
-        return np.asarray(self.data).transpose(0, 2, 3, 1)
+        images: npt.NDArray[Any] = np.asarray(self.data).transpose(0, 2, 3, 1)
+        return images
 
     def download(self) -> None:
         """Fetches the split's file."""

@@ -94,7 +94,9 @@ class VisionDataset(Dataset[tuple[Any, Any]]):
 def _take(images: npt.NDArray[Any], indices: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
     """The images of these indices. ``take`` would first copy all images where they lie as planes in memory."""
     if images.ndim == 4 and not images.flags.c_contiguous:
-        return images.transpose(0, 3, 1, 2).take(indices, axis=0).transpose(0, 2, 3, 1)
+        planes = images.transpose(0, 3, 1, 2).take(indices, axis=0)
+        taken: npt.NDArray[Any] = planes.transpose(0, 2, 3, 1)
+        return taken
     return images.take(indices, axis=0)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from fastnn import Tensor, nn
 
+from ._initial import plain_norm, small_linear
 from ._weights import refuse_weights
 
 __all__ = ["InvertedResidual", "MobileNetV2", "mobilenet_v2"]
@@ -127,11 +128,9 @@ class MobileNetV2(nn.Module):
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
             elif isinstance(module, (nn.BatchNorm2d, nn.GroupNorm)):
-                nn.init.ones_(module.weight)
-                nn.init.zeros_(module.bias)
+                plain_norm(module)
             elif isinstance(module, nn.Linear):
-                nn.init.normal_(module.weight, 0, 0.01)
-                nn.init.zeros_(module.bias)
+                small_linear(module)
 
     def forward(self, x: Tensor) -> Tensor:
         """Scores (N, num_classes) of images (N, 3, H, W)."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from fastnn import Tensor, nn
 
+from ._initial import plain_norm
 from ._weights import refuse_weights
 
 __all__ = [
@@ -191,8 +192,7 @@ class ResNet(nn.Module):
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
             elif isinstance(module, (nn.BatchNorm2d, nn.GroupNorm)):
-                nn.init.ones_(module.weight)
-                nn.init.zeros_(module.bias)
+                plain_norm(module)
         if zero_init_residual:
             for module in self.modules():
                 if isinstance(module, (BasicBlock, Bottleneck)):

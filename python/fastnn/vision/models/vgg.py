@@ -6,6 +6,7 @@ from typing import Any
 
 from fastnn import Tensor, nn
 
+from ._initial import plain_norm, small_linear
 from ._weights import refuse_weights
 
 __all__ = [
@@ -76,11 +77,9 @@ def _initialize(module: nn.Module) -> None:
         if module.bias is not None:
             nn.init.zeros_(module.bias)
     elif isinstance(module, nn.BatchNorm2d):
-        nn.init.ones_(module.weight)
-        nn.init.zeros_(module.bias)
+        plain_norm(module)
     elif isinstance(module, nn.Linear):
-        nn.init.normal_(module.weight, 0, 0.01)
-        nn.init.zeros_(module.bias)
+        small_linear(module)
 
 
 def _features(depths: tuple[int, ...], batch_norm: bool) -> nn.Sequential:

@@ -111,7 +111,8 @@ def _planes_of_array(array: Array, operation: str) -> tuple[Array, Callable[[Arr
 
 
 def _channels_last(result: Array) -> Array:
-    return result.transpose(1, 2, 0)
+    last: Array = result.transpose(1, 2, 0)
+    return last
 
 
 def pil_image(array: Array, mode: str | None = None) -> Any:

@@ -71,7 +71,7 @@ def choice(count: int, weights: Any = None) -> int:
 def gamma(shape: float) -> float:
     """A number of the gamma distribution with scale 1 (Marsaglia and Tsang 2000)."""
     if shape < 1:
-        return gamma(shape + 1) * (1.0 - uniform()) ** (1 / shape)
+        return gamma(shape + 1) * math.pow(1.0 - uniform(), 1 / shape)
     d = shape - 1 / 3
     while True:
         x = float(normal((1,), np.float64)[0])

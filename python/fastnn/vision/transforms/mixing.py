@@ -44,7 +44,8 @@ class _Mix(nn.Module):
             )
         weights = self._label_weights(labels, len(images))
         mixed, share = self._mix(images, _random.beta(self.alpha, self.alpha))
-        return type(batch)([mixed, weights * share + weights.roll(1, 0) * (1.0 - share)])
+        result = [mixed, weights * share + weights.roll(1, 0) * (1.0 - share)]
+        return tuple(result) if isinstance(batch, tuple) else result
 
     def _mix(self, images: fastnn.Tensor, share: float) -> tuple[fastnn.Tensor, float]:
         raise NotImplementedError(f"{type(self).__name__} must define _mix")

@@ -1,5 +1,11 @@
 """The transforms as functions of an image: a tensor (…, C, H, W), an array (H, W[, C]) or a PIL image."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fastnn._help import getattr_of
+
 from .._images import InterpolationMode
 from .color import (
     adjust_brightness,
@@ -85,3 +91,6 @@ __all__ = [
     "to_tensor",
     "vflip",
 ]
+
+if not TYPE_CHECKING:  # a checker must see that a name is missing
+    __getattr__ = getattr_of(__name__)

@@ -66,7 +66,8 @@ def to_grayscale(img: Any, num_output_channels: int = 1) -> Any:
 def _gray(array: Array) -> Array:
     channels = array.shape[-3] if array.ndim > 2 else 1
     if channels == 1:
-        return array.copy()
+        same: Array = array.copy()
+        return same
     if channels != 3:
         raise ValueError(f"Input image tensor should have 1 or 3 channels, but found {channels}")
     dtype = computing_dtype(array.dtype)
@@ -163,7 +164,8 @@ def _to_hsv(rgb: Array) -> tuple[Array, Array, Array]:
 def _from_hsv(hue: Array, saturation: Array, value: Array) -> Array:
     def channel(n: int) -> Array:
         k = (n + hue * 6) % 6
-        return value - value * saturation * np.clip(np.minimum(k, 4 - k), 0, 1)
+        level: Array = value - value * saturation * np.clip(np.minimum(k, 4 - k), 0, 1)
+        return level
 
     return np.stack([channel(5), channel(3), channel(1)], axis=-3)
 
@@ -274,7 +276,8 @@ def invert(img: Any) -> Any:
 
 
 def _inverted(array: Array) -> Array:
-    return array.dtype.type(largest_value(array.dtype)) - array
+    inverted: Array = array.dtype.type(largest_value(array.dtype)) - array
+    return inverted
 
 
 def posterize(img: Any, bits: int) -> Any:

@@ -248,7 +248,7 @@ def _sides(padding: Any) -> tuple[int, int, int, int]:
         raise ValueError(f"pad: padding must not be negative, got {padding}; use crop")
     if len(sides) == 4:
         return sides
-    return (int(sides[0]), int(sides[-1])) * 2  # type: ignore[return-value]
+    return (int(sides[0]), int(sides[-1])) * 2
 
 
 def crop(img: Any, top: int, left: int, height: int, width: int) -> Any:

@@ -168,7 +168,7 @@ def _about(matrix: Array, center: Sequence[float] | None, height: int, width: in
     if len(center) != 2:
         raise ValueError(f"Argument center should be a sequence of length 2, got {center}")
     point = np.array([center[0] - width / 2, center[1] - height / 2])
-    result = matrix.copy()
+    result: Array = matrix.copy()
     result[:2, 2] += point - matrix[:2, :2] @ point
     return result
 

@@ -1,5 +1,11 @@
 """`fastnn.vision.transforms.functional` under the names of its second generation."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fastnn._help import getattr_of
+
 from ..functional import (
     InterpolationMode,
     adjust_brightness,
@@ -87,3 +93,6 @@ __all__ = [
     "vertical_flip",
     "vflip",
 ]
+
+if not TYPE_CHECKING:  # a checker must see that a name is missing
+    __getattr__ = getattr_of(__name__)
