@@ -1,5 +1,8 @@
 """Image data sets in torchvision's layout on disk, and a sample of MNIST that comes with fastnn."""
 
+from typing import TYPE_CHECKING
+
+from ..._help import getattr_of
 from .cifar import CIFAR10, CIFAR100
 from .fake import FakeData
 from .folder import DatasetFolder, ImageFolder
@@ -23,3 +26,6 @@ __all__ = [
     "MNISTSample",
     "VisionDataset",
 ]
+
+if not TYPE_CHECKING:  # a checker must see that a name is missing
+    __getattr__ = getattr_of(__name__)

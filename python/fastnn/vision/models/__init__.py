@@ -5,10 +5,11 @@ A ``state_dict`` of torchvision's model fits. Nothing is downloaded: ``weights``
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastnn import nn
 
+from ..._help import getattr_of
 from .alexnet import AlexNet, alexnet
 from .lenet import LeNet, lenet
 from .mobilenetv2 import MobileNetV2, mobilenet_v2
@@ -85,3 +86,7 @@ def get_model(name: str, **config: Any) -> nn.Module:
         raise ValueError(f"Unknown model {name}: the models are {', '.join(list_models())}")
     model: nn.Module = globals()[name](**config)
     return model
+
+
+if not TYPE_CHECKING:  # a checker must see that a name is missing
+    __getattr__ = getattr_of(__name__)

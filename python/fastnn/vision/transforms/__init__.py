@@ -6,6 +6,9 @@ reproduces it. Those with a ``batched`` method also take a stack of images, whic
 memory; see `fastnn.utils.data.batching`.
 """
 
+from typing import TYPE_CHECKING
+
+from ..._help import getattr_of
 from . import functional
 from ._base import Transform
 from ._images import InterpolationMode
@@ -99,3 +102,6 @@ __all__ = [
 ]
 
 from . import v2  # last: it takes its names from here
+
+if not TYPE_CHECKING:  # a checker must see that a name is missing
+    __getattr__ = getattr_of(__name__)

@@ -1,5 +1,8 @@
 """The second generation of transforms, under its names: the same ones, which also take images with their targets."""
 
+from typing import TYPE_CHECKING
+
+from ...._help import getattr_of
 from .. import (
     AugMix,
     AutoAugment,
@@ -97,3 +100,6 @@ __all__ = [
     "TrivialAugmentWide",
     "functional",
 ]
+
+if not TYPE_CHECKING:  # a checker must see that a name is missing
+    __getattr__ = getattr_of(__name__)
