@@ -18,7 +18,7 @@ transform                          ``batched()``                   ``lambda xs: 
 * ``index_array()`` returns the epoch's indices as a 1-d int64 array, in order.
 * ``batched()`` returns a function over a stack of inputs (first axis: the samples), or ``None``.
 
-A subclass that overrides only the per-sample method (``__getitem__``, ``__iter__``, ``forward``) does not
+A subclass that overrides only the per-sample method (``__getitem__``, ``__iter__``, ``forward``, ``get_params``) does not
 inherit the whole-batch one: `whole_batch_method` sees that, so nobody gets the base class's data by surprise.
 PyTorch's own ``__getitems__(indices) -> list of samples`` is honoured too, between the two.
 """
@@ -60,7 +60,7 @@ def batched(transform: Callable[[Any], Any] | None) -> Callable[[Any], Any] | No
     """
     if transform is None:
         return _identity
-    method = whole_batch_method(transform, "batched", "__call__", "forward")
+    method = whole_batch_method(transform, "batched", "__call__", "forward", "get_params")
     form: Callable[[Any], Any] | None = None if method is None else method()
     return form
 
