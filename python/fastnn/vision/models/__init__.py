@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from fastnn import nn
 from fastnn._help import getattr_of
 
-from ..._help import getattr_of
 from .alexnet import AlexNet, alexnet
 from .lenet import LeNet, lenet
 from .mobilenetv2 import MobileNetV2, mobilenet_v2
