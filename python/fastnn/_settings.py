@@ -19,6 +19,7 @@ __all__ = [
     "is_autocast_enabled",
     "is_deterministic_algorithms_warn_only_enabled",
     "set_default_device",
+    "set_default_tensor_type",
     "set_deterministic_debug_mode",
     "set_float32_matmul_precision",
     "set_flush_denormal",
@@ -100,6 +101,20 @@ def set_default_device(device: Any) -> None:
 def get_default_device() -> _device.device:
     """Where new tensors are made: the CPU."""
     return _device.CPU
+
+
+def set_default_tensor_type(t: Any) -> None:
+    """``set_default_dtype`` by an old type: ``fastnn.FloatTensor`` or its name.
+
+    Raises:
+        TypeError: not a floating type of tensors on the CPU.
+    """
+    from . import _legacy
+
+    d = _legacy.named(t) if isinstance(t, str) else getattr(t, "dtype", t)
+    if not isinstance(d, _dtype.dtype) or not d.is_floating_point:
+        raise TypeError(f"set_default_tensor_type expects a type such as FloatTensor, got {t!r}")
+    _dtype.set_default_dtype(d)
 
 
 def set_flush_denormal(mode: bool) -> bool:
