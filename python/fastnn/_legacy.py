@@ -56,7 +56,9 @@ def construct(data: tuple[Any, ...], dtype: _dtype.dtype, name: str) -> Any:
         given = data[0]
         if isinstance(given, TensorBase):
             if given.dtype is not dtype:
-                raise TypeError(f"{name}: expected a tensor of {dtype} (got {given.dtype}); use to()")
+                raise TypeError(
+                    f"{name}: expected a tensor of {dtype} (got {given.dtype}); use to()"
+                )
             return make(given._data)
         if isinstance(given, float):
             raise TypeError(f"{name}: expected a sequence or sizes (got float); use fastnn.tensor")
@@ -80,7 +82,11 @@ def __getattr__(name: str) -> Any:
         made = LegacyType(
             name,
             (),
-            {"dtype": DTYPES[name], "__module__": "fastnn", "__doc__": f"Tensors of {DTYPES[name]}."},
+            {
+                "dtype": DTYPES[name],
+                "__module__": "fastnn",
+                "__doc__": f"Tensors of {DTYPES[name]}.",
+            },
         )
         globals()[name] = made
         return made

@@ -342,7 +342,9 @@ class Tensor(
         if isinstance(dtype, str):
             found = _legacy.named(dtype)
             if found is None:
-                raise ValueError(f"type: invalid type {dtype!r}; a name such as 'fastnn.LongTensor'")
+                raise ValueError(
+                    f"type: invalid type {dtype!r}; a name such as 'fastnn.LongTensor'"
+                )
             return self.to(found)
         return self.to(dtype)
 

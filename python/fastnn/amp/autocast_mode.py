@@ -65,9 +65,7 @@ class autocast:
                 "autocast: there is no GPU, so autocast('cuda') is off", UserWarning, stacklevel=2
             )
         self.device = device_type
-        self.fast_dtype = dtype or (
-            _dtype.bfloat16 if device_type == "cpu" else _dtype.float16
-        )
+        self.fast_dtype = dtype or (_dtype.bfloat16 if device_type == "cpu" else _dtype.float16)
         self._enabled = False
 
     def __enter__(self) -> autocast:

@@ -54,7 +54,9 @@ class GradScaler:
             raise RuntimeError(f"GradScaler: device must be 'cpu' or 'cuda', got {device!r}")
         if enabled and kind == "cuda":
             warnings.warn(
-                "GradScaler: there is no GPU, so GradScaler('cuda') is off", UserWarning, stacklevel=2
+                "GradScaler: there is no GPU, so GradScaler('cuda') is off",
+                UserWarning,
+                stacklevel=2,
             )
             enabled = False
         if enabled and growth_factor <= 1:
@@ -144,7 +146,9 @@ class GradScaler:
         if new_scale is not None:
             self._scale = float(new_scale)
         elif not self._found_inf:
-            raise RuntimeError("GradScaler.update: no optimizer has stepped since the last update()")
+            raise RuntimeError(
+                "GradScaler.update: no optimizer has stepped since the last update()"
+            )
         elif any(self._found_inf.values()):
             self._scale *= self._backoff_factor
             self._good_steps = 0

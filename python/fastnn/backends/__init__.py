@@ -90,7 +90,14 @@ def use_backend(name: str) -> Iterator[None]:
 set_backend(os.environ.get("FASTNN_BACKEND") or available()[-1])
 
 
-_FLAGS = ("cuda", "cudnn", "mkl", "mkldnn", "mps", "openmp")  # libraries that are not here: their switches
+_FLAGS = (
+    "cuda",
+    "cudnn",
+    "mkl",
+    "mkldnn",
+    "mps",
+    "openmp",
+)  # libraries that are not here: their switches
 
 
 def __getattr__(name: str) -> Any:

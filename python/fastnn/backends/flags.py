@@ -110,4 +110,11 @@ cuda = AttentionFlags(
     mem_efficient=True,
     math=True,
 )
-SWITCHES = {"cudnn": cudnn, "mps": mps, "mkldnn": mkldnn, "mkl": mkl, "openmp": openmp, "cuda": cuda}
+SWITCHES = {
+    "cudnn": cudnn,
+    "mps": mps,
+    "mkldnn": mkldnn,
+    "mkl": mkl,
+    "openmp": openmp,
+    "cuda": cuda,
+}

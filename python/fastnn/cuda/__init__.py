@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import random
 from .._help import getattr_of
 from . import amp
 
