@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import autograd, nn, optim, random
 from ._config import get_num_threads, set_num_threads, show_config
+from . import _settings
 from ._core import Size
 from ._device import (
     channels_last,
@@ -45,6 +46,8 @@ from ._dtype import (
 )
 from ._dtype import bool_ as bool
 from ._methods import linalg as _linalg
+from ._printing import set_printoptions
+from ._settings import *
 from ._version import __version__
 from .autograd import (
     enable_grad,
@@ -281,6 +284,7 @@ __all__ = [
     "save",
     "seed",
     "set_default_dtype",
+    "set_printoptions",
     "set_grad_enabled",
     "set_num_threads",
     "set_rng_state",
@@ -300,6 +304,7 @@ __all__ = [
     "threshold_",
     "vmap",
 ]
+__all__ += _settings.__all__
 __all__ += _activation.__all__
 __all__ += _arrange.__all__
 __all__ += _binary.__all__
@@ -346,10 +351,23 @@ __all__ += [  # of _linalg.FUNCTIONS, spelled out for type checkers
     "triangular_solve",
 ]
 
+_LEGACY = (
+    "FloatTensor",
+    "DoubleTensor",
+    "HalfTensor",
+    "BFloat16Tensor",
+    "LongTensor",
+    "IntTensor",
+    "ShortTensor",
+    "CharTensor",
+    "ByteTensor",
+    "BoolTensor",
+)
 # Imported on first use: what training itself does not need
 _LAZY = {
     "amp",
     "backends",
+    "compiler",
     "cuda",
     "distributions",
     "func",
@@ -358,11 +376,15 @@ _LAZY = {
     "signal",
     "special",
     "testing",
+    "types",
     "utils",
+    "version",
     "vision",
 }
 _LAZY_NAMES = {
     "binomial": ".ops.sampling",
+    "autocast": ".amp",
+    **dict.fromkeys(_LEGACY, "._legacy"),
     "save": ".serialization",
     "load": ".serialization",
     "summary": ".utils.summary",

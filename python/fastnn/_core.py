@@ -94,6 +94,13 @@ class Size(tuple[int, ...]):
             n *= s
         return n
 
+    def __add__(self, other: tuple[Any, ...]) -> Size:  # type: ignore[override]
+        return Size(tuple(self) + tuple(other))
+
+    def __getitem__(self, index: Any) -> Any:
+        found = tuple.__getitem__(self, index)
+        return Size(found) if isinstance(index, slice) else found
+
     def __repr__(self) -> str:
         return f"fastnn.Size({list(self)})"
 
@@ -267,6 +274,10 @@ class TensorBase:
                 raise ValueError("unable to avoid a copy: the dtype changes")
             return array.astype(dtype)
         return array.copy() if copy else array
+
+    def __array_wrap__(self, array: Any, context: Any = None, return_scalar: bool = False) -> Any:
+        """What NumPy's functions of a tensor return: a tensor again."""
+        return make(array) if array.dtype in _dtype.FROM_NUMPY else array
 
     def __dlpack__(self, **options: Any) -> Any:
         return self.numpy().__dlpack__(**options)

@@ -33,6 +33,9 @@ class device:
     def __repr__(self) -> str:
         return f"device(type='{self.type}')"
 
+    def __str__(self) -> str:
+        return self.type if self.index is None else f"{self.type}:{self.index}"
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, device) and other.type == self.type
 

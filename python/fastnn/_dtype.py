@@ -58,11 +58,9 @@ def from_numpy_dtype(numpy_dtype: np.dtype[Any]) -> dtype:
 
 
 def as_numpy_dtype(d: Any) -> np.dtype[Any]:
-    """The NumPy dtype meant by ``d``: a fastnn dtype, a NumPy dtype or type, ``float``, ``int`` or ``bool``."""
+    """The NumPy dtype meant by ``d``: a fastnn dtype, a NumPy dtype or type, ``float`` (float64), ``int`` or ``bool``."""
     if isinstance(d, dtype):
         return d.numpy
-    if d is float:
-        return _default.numpy
     return from_numpy_dtype(np.dtype(d)).numpy
 
 
@@ -162,4 +160,4 @@ class iinfo:
         self.min = int(limits.min)
 
     def __repr__(self) -> str:
-        return f"iinfo(min={self.min}, max={self.max}, dtype={self.dtype})"
+        return f"iinfo(min={self.min:g}, max={self.max:g}, dtype={self.dtype})"

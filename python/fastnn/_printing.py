@@ -10,74 +10,158 @@ import numpy as np
 if TYPE_CHECKING:
     from .tensor import Tensor
 
-_THRESHOLD = 1000  # more elements than this are summarised
-_EDGE = 3
+__all__ = ["set_printoptions"]
 
 
-def _formatter(data: Any) -> Any:
-    """A function that formats one element, with all elements in one width."""
-    if data.dtype.kind in "iu":
-        width = max((len(str(v)) for v in data.ravel().tolist()), default=0)
-        return lambda v: str(int(v)).rjust(width)
-    if data.dtype.kind == "b":
-        width = 5 if data.size and not data.all() else 4
-        return lambda v: str(bool(v)).rjust(width)
+class _Options:
+    precision = 4
+    threshold: float = 1000  # more elements than this are summarised
+    edgeitems = 3
+    linewidth = 80
+    sci_mode: bool | None = None
+
+
+_options = _Options()
+_PROFILES: dict[str, tuple[int, float, int, int]] = {
+    "default": (4, 1000, 3, 80),
+    "short": (2, 1000, 2, 80),
+    "full": (4, float("inf"), 3, 80),
+}
+
+
+def set_printoptions(
+    precision: int | None = None,
+    threshold: float | None = None,
+    edgeitems: int | None = None,
+    linewidth: int | None = None,
+    profile: str | None = None,
+    sci_mode: bool | None = None,
+) -> None:
+    """Set how tensors print; what is not given stays, but ``sci_mode``, which returns to None.
+
+    Args:
+        precision: digits after the point.
+        threshold: tensors of more elements are summarised.
+        edgeitems: elements printed at each end of a summarised dim.
+        linewidth: characters in a line.
+        profile: "default", "short" or "full", which the other arguments adjust.
+        sci_mode: scientific notation, always or never; None decides by the values.
+
+    Raises:
+        ValueError: another profile.
+
+    >>> import fastnn
+    >>> fastnn.set_printoptions(precision=2)
+    >>> fastnn.tensor([0.12345])
+    tensor([0.12])
+    >>> fastnn.set_printoptions(profile="default")
+    """
+    if profile is not None:
+        if profile not in _PROFILES:
+            raise ValueError(
+                f"set_printoptions: profile must be one of {', '.join(_PROFILES)}, got {profile!r}"
+            )
+        (
+            _options.precision,
+            _options.threshold,
+            _options.edgeitems,
+            _options.linewidth,
+        ) = _PROFILES[profile]
+    if precision is not None:
+        _options.precision = precision
+    if threshold is not None:
+        _options.threshold = threshold
+    if edgeitems is not None:
+        _options.edgeitems = edgeitems
+    if linewidth is not None:
+        _options.linewidth = linewidth
+    _options.sci_mode = sci_mode
+
+
+def _formatter(data: Any) -> tuple[Callable[[Any], str], int]:
+    """A function that formats one element, and the width that all elements of ``data`` take."""
+    if data.dtype.kind in "iub":
+        width = max((len(str(v)) for v in data.ravel().tolist()), default=1)
+        return lambda v: str(v.item()).rjust(width), width
     values = data.astype(np.float64).ravel()
-    finite = np.abs(values[np.isfinite(values) & (values != 0)])
-    if finite.size == 0 or bool(np.all(finite == np.trunc(finite))):
-        scientific = finite.size > 0 and bool(
-            finite.max() / finite.min() > 1000 or finite.max() > 1e8
-        )
-        pattern = "{:.4e}" if scientific else "{:.0f}."
+    values = values[np.isfinite(values) & (values != 0)]  # the others do not count for the width
+    magnitude = np.abs(values)
+    whole = bool(np.all(values == np.ceil(values)))
+    scientific = False
+    if values.size:
+        low, high = float(magnitude.min()), float(magnitude.max())
+        scientific = high / low > 1000 or high > 1e8 or (not whole and low < 1e-4)
+        if _options.sci_mode is not None:
+            scientific = _options.sci_mode
+    if scientific:
+        pattern = f"{{:.{_options.precision}e}}"
+    elif whole:
+        pattern = "{:.0f}."
     else:
-        scientific = bool(
-            finite.max() / finite.min() > 1000 or finite.max() > 1e8 or finite.min() < 1e-4
-        )
-        pattern = "{:.4e}" if scientific else "{:.4f}"
+        pattern = f"{{:.{_options.precision}f}}"
+    width = max((len(pattern.format(v)) for v in values.tolist()), default=1)
 
-    def one(v: float) -> str:
-        return pattern.format(v) if np.isfinite(v) else str(float(v))
+    def one(v: Any) -> str:
+        number = float(v)
+        text = pattern.format(number) if np.isfinite(number) else str(number)
+        return text.rjust(width)
 
-    width = max((len(one(v)) for v in values.tolist()), default=0)
-    return lambda v: one(float(v)).rjust(width)
+    return one, width
 
 
-def _summary(data: Any) -> Any:
+def _summary(data: Any, cut: bool) -> Any:
     """Only the elements that are printed, of a large array."""
-    if data.size <= _THRESHOLD:
-        return data
-    for axis, n in enumerate(data.shape):
-        if n > 2 * _EDGE:
-            data = data.take([*range(_EDGE), *range(n - _EDGE, n)], axis)
+    if cut:
+        edge = _options.edgeitems
+        for axis, n in enumerate(data.shape):
+            if n > 2 * edge:
+                data = data.take([*range(edge), *range(n - edge, n)], axis)
     return data
 
 
-def _lines(data: Any, one: Callable[[Any], str], indent: int, cut: bool) -> str:
+def _vector(data: Any, one: Callable[[Any], str], width: int, indent: int, cut: bool) -> str:
+    edge = _options.edgeitems
+    if cut and not edge:
+        parts = ["..."]
+    elif cut and len(data) > 2 * edge:
+        parts = [*(one(v) for v in data[:edge]), " ...", *(one(v) for v in data[-edge:])]
+    else:
+        parts = [one(v) for v in data]
+    per_line = max(1, (_options.linewidth - indent) // (width + 2))
+    rows = [", ".join(parts[i : i + per_line]) for i in range(0, len(parts), per_line)]
+    gap = ",\n" + " " * (indent + 1)
+    return f"[{gap.join(rows)}]"
+
+
+def _lines(data: Any, one: Callable[[Any], str], width: int, indent: int, cut: bool) -> str:
     if data.ndim == 0:
-        return str(one(data.item() if data.dtype.kind != "V" else float(data)))
-    n = data.shape[0]
-    shown = range(n)
-    dots = cut and n > 2 * _EDGE
+        return one(data[()])
     if data.ndim == 1:
-        parts = (
-            [one(v) for v in data]
-            if not dots
-            else [
-                *(one(v) for v in data[:_EDGE]),
-                " ...",
-                *(one(v) for v in data[-_EDGE:]),
-            ]
-        )
-        per_line = max(1, (80 - indent) // (max(len(p) for p in parts) + 2)) if parts else 1
-        rows = [", ".join(parts[i : i + per_line]) for i in range(0, len(parts), per_line)]
-        inner: str = (",\n" + " " * (indent + 1)).join(rows)
-        return f"[{inner}]"
-    if dots:
-        shown = [*range(_EDGE), -1, *range(n - _EDGE, n)]  # type: ignore[assignment]
-    parts = ["..." if i == -1 else _lines(data[i], one, indent + 1, cut) for i in shown]
+        return _vector(data, one, width, indent, cut)
+    n, edge = data.shape[0], _options.edgeitems
+
+    def rows(indices: range) -> list[str]:
+        return [_lines(data[i], one, width, indent + 1, cut) for i in indices]
+
+    if cut and n > 2 * edge:
+        parts = [*rows(range(edge)), "...", *rows(range(n - edge, n))]
+    else:
+        parts = rows(range(n))
     gap = "," + "\n" * (data.ndim - 1) + " " * (indent + 1)
-    inner = gap.join(parts)
-    return f"[{inner}]"
+    return f"[{gap.join(parts)}]"
+
+
+def _with_notes(body: str, notes: list[str], indent: int) -> str:
+    """``body`` and the notes, in the same line while they fit."""
+    used = len(body) - body.rfind("\n") + 1
+    for note in notes:
+        if used + len(note) + 2 > _options.linewidth:
+            body += ",\n" + " " * indent + note
+            used = indent + len(note)
+        else:
+            body += ", " + note
+            used += len(note) + 2
+    return body + ")"
 
 
 def tensor_str(x: Tensor, name: str = "tensor") -> str:
@@ -85,18 +169,21 @@ def tensor_str(x: Tensor, name: str = "tensor") -> str:
     from ._dtype import bool_, get_default_dtype, int64
 
     data = x._data
-    body = (
-        "[]"
-        if data.size == 0
-        else _lines(data, _formatter(_summary(data)), len(name) + 1, data.size > _THRESHOLD)
-    )
+    indent = len(name) + 1
     notes = []
-    if data.size == 0 and data.shape != (0,):
-        notes.append(f"size={tuple(data.shape)}")
-    if x.dtype not in (get_default_dtype(), int64, bool_) or (data.size == 0 and x.dtype is int64):
-        notes.append(f"dtype={x.dtype!r}")
+    if data.size == 0:
+        body = "[]"
+        if data.ndim != 1:
+            notes.append(f"size={tuple(data.shape)}")
+        if x.dtype is not get_default_dtype():
+            notes.append(f"dtype={x.dtype!r}")
+    else:
+        cut = data.size > _options.threshold
+        body = _lines(data, *_formatter(_summary(data, cut)), indent, cut)
+        if x.dtype not in (get_default_dtype(), int64, bool_):
+            notes.append(f"dtype={x.dtype!r}")
     if x._node is not None:
         notes.append(f"grad_fn=<{x._node.name()}>")
     elif x._requires_grad:
         notes.append("requires_grad=True")
-    return f"{name}({', '.join([body, *notes])})"
+    return _with_notes(f"{name}({body}", notes, indent)

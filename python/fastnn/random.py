@@ -6,7 +6,9 @@ The stream is a function of (seed, offset) alone, the same on every backend and 
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +18,7 @@ from ._core import make
 from ._device import check_device, check_storage, preserve_format
 from .autograd.output import accepts_out
 from .backends import by_type
+from .ops.creation import takes_size
 
 if TYPE_CHECKING:
     from .tensor import Tensor
@@ -113,6 +116,24 @@ def set_rng_state(state: Tensor) -> None:
     default_generator.set_state(state)
 
 
+@contextlib.contextmanager
+def fork_rng(
+    devices: Any = None, enabled: bool = True, device_type: str = "cuda"
+) -> Iterator[None]:
+    """Inside, random numbers are drawn without moving the default generator on: its state is put back.
+
+    Args:
+        devices, device_type: the GPUs whose generators are kept too, of which there are none.
+        enabled: False does nothing.
+    """
+    state = get_rng_state()
+    try:
+        yield
+    finally:
+        if enabled:
+            set_rng_state(state)
+
+
 def _backend() -> Any:
     return by_type[np.ndarray]
 
@@ -171,6 +192,7 @@ def _finish(array: Any, requires_grad: bool, memory_format: Any = preserve_forma
 
 
 @accepts_out
+@takes_size
 def rand(
     *size: Any,
     generator: Generator | None = None,
@@ -187,6 +209,7 @@ def rand(
 
 
 @accepts_out
+@takes_size
 def randn(
     *size: Any,
     generator: Generator | None = None,
@@ -262,6 +285,8 @@ def randint(
     check_storage("randint", device, layout, pin_memory)
     if size is None:
         low, high, size = 0, low, high
+    elif high is None:
+        low, high = 0, low
     if size is None or not isinstance(high, (int, np.integer)):
         raise TypeError("randint: expected (high, size) or (low, high, size)")
     if high <= low:

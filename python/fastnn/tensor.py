@@ -72,7 +72,8 @@ class Tensor(
     """An n-dimensional array that records how it was computed.
 
     Args:
-        data: anything ``fastnn.tensor`` takes; numbers become the default floating dtype.
+        data: a sequence of numbers, which become the default floating dtype; a tensor, whose memory is shared; an
+            array, which is copied and cast to it; or sizes, for a tensor of zeros. ``fastnn.tensor`` is clearer.
 
     >>> import fastnn
     >>> x = fastnn.tensor([1., 2.], requires_grad=True)
@@ -83,9 +84,18 @@ class Tensor(
 
     __slots__ = ()
 
-    def __init__(self, data: Any = ()) -> None:
-        kept = isinstance(data, (Tensor, np.ndarray))
-        made = creation.tensor(data, dtype=None if kept else _dtype.get_default_dtype())
+    def __init__(self, *data: Any) -> None:
+        if len(data) == 1 and isinstance(data[0], (Tensor, np.ndarray)):
+            given = data[0]
+            made = (
+                given
+                if isinstance(given, Tensor)
+                else creation.tensor(given, dtype=_dtype.get_default_dtype())
+            )
+        else:
+            from ._legacy import construct
+
+            made = construct(data, _dtype.get_default_dtype(), type(self).__name__)
         self._data = made._data
         self._node = self._grad = self._extra = None
         self._requires_grad = False
@@ -317,9 +327,26 @@ class Tensor(
             out = out.contiguous(memory_format)
         return out.clone() if copy and out is self else out
 
-    def type(self, dtype: DType | None = None) -> Any:
-        """The name of the type, or (with an argument) the tensor cast to it."""
-        return f"fastnn.{self.dtype.name}" if dtype is None else self.to(dtype)
+    def type(self, dtype: Any = None, non_blocking: bool = False) -> Any:
+        """The name of the type, such as "fastnn.FloatTensor", or (with a dtype or such a name) the tensor cast to it.
+
+        Raises:
+            ValueError: a name that no type has.
+        """
+        from . import _legacy
+
+        if dtype is None:
+            return f"fastnn.{_legacy.NAMES[self.dtype]}"
+        if isinstance(dtype, _legacy.LegacyType):
+            return self.to(dtype.dtype)
+        if isinstance(dtype, str):
+            found = _legacy.named(dtype)
+            if found is None:
+                raise ValueError(
+                    f"type: invalid type {dtype!r}; a name such as 'fastnn.LongTensor'"
+                )
+            return self.to(found)
+        return self.to(dtype)
 
     def type_as(self, other: Tensor) -> Tensor:
         """The tensor cast to the dtype of ``other``."""

@@ -243,6 +243,13 @@ def recompute(node: Any) -> bool:
     return node.saved is not None
 
 
+def _in_dtype(g: Any, leaf: Tensor) -> Any:
+    """``g`` in the leaf's dtype: NumPy widens bfloat16 in some of the rules."""
+    if isinstance(g, _core.TensorBase):
+        return g.to(leaf.dtype)  # type: ignore[attr-defined]
+    return g if g.dtype == leaf._data.dtype else g.astype(leaf._data.dtype)
+
+
 def _accumulate(leaf: Tensor, g: Any, shared: bool, create_graph: bool) -> None:
     """Add ``g`` to the leaf's ``grad``; an array that others hold is copied, since ``grad`` is written in place."""
     extra = leaf._extra
@@ -250,6 +257,8 @@ def _accumulate(leaf: Tensor, g: Any, shared: bool, create_graph: bool) -> None:
         g = _run_hooks(list(extra.hooks.values()), g, create_graph)
         shared = True
     old = leaf._grad
+    if g.dtype != leaf.dtype if create_graph else g.dtype is not leaf._data.dtype:
+        g = _in_dtype(g, leaf)
     if create_graph:
         leaf._grad = g if old is None else old + g
     elif old is None:

@@ -152,7 +152,7 @@ class Output(Node):
         self.index = index
 
     def name(self) -> str:
-        return type(self.parent).__name__
+        return self.parent.name()
 
 
 def edge_of(x: Tensor) -> Any:

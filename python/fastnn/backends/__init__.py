@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 from collections.abc import Iterator
 from typing import Any
@@ -87,3 +88,19 @@ def use_backend(name: str) -> Iterator[None]:
 
 
 set_backend(os.environ.get("FASTNN_BACKEND") or available()[-1])
+
+
+_FLAGS = (
+    "cuda",
+    "cudnn",
+    "mkl",
+    "mkldnn",
+    "mps",
+    "openmp",
+)  # libraries that are not here: their switches
+
+
+def __getattr__(name: str) -> Any:
+    if name in _FLAGS:
+        return importlib.import_module(f".{name}", __name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

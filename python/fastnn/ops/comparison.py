@@ -51,8 +51,8 @@ __all__ = [
 
 
 def comparable(value: object) -> bool:
-    """True for what ``==`` compares with a tensor: tensors and numbers."""
-    return isinstance(value, (Tensor, int, float, np.number, np.bool_))
+    """True for what ``==`` compares with a tensor: tensors, arrays and numbers."""
+    return isinstance(value, (Tensor, int, float, np.number, np.bool_, np.ndarray))
 
 
 def _compare(name: str, a: Any, b: Any) -> Tensor:

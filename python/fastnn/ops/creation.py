@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import math
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import numpy as np
 
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
     from ..tensor import Tensor
 else:
     from .._core import TensorBase as Tensor
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 __all__ = [
     "arange",
@@ -71,6 +76,11 @@ def _array_of(data: Any, dtype: Any) -> Any:
         floats = {v.dtype for v in _leaves(data) if hasattr(v, "dtype")}
         if not floats:
             return array.astype(_dtype.get_default_dtype().numpy)
+        if isinstance(
+            data, (list, tuple)
+        ):  # numbers among typed elements count as the default dtype
+            kinds = [_leaf_dtype(v) for v in _leaves(data)]
+            return array.astype(functools.reduce(_dtype.promote_types, kinds).numpy)
     elif array.size == 0 and array.dtype.kind != "b":
         return array.astype(_dtype.get_default_dtype().numpy)
     elif array.dtype.kind in "iu" and not isinstance(data, np.ndarray):
@@ -84,6 +94,15 @@ def _leaves(data: Any) -> list[Any]:
     if isinstance(data, (list, tuple)):
         return [leaf for item in data for leaf in _leaves(item)]
     return [data]
+
+
+def _leaf_dtype(value: Any) -> _dtype.dtype:
+    if isinstance(value, (Tensor, np.ndarray, np.generic)):
+        kind = value._data.dtype if isinstance(value, Tensor) else value.dtype
+        return FROM_NUMPY.get(kind, _dtype.int64)
+    if isinstance(value, bool):
+        return _dtype.bool_
+    return _dtype.int64 if isinstance(value, int) else _dtype.get_default_dtype()
 
 
 def _plain(data: Any) -> Any:
@@ -170,9 +189,24 @@ def from_dlpack(external: Any) -> Tensor:
     return from_numpy(np.from_dlpack(external))
 
 
+def takes_size(function: Callable[P, R]) -> Callable[P, R]:
+    """``function`` of ``*size``, called with ``size=(...)`` too."""
+
+    @functools.wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        if "size" in kwargs:
+            if args:
+                raise TypeError(f"{function.__name__}: got the size twice")
+            args = (kwargs.pop("size"),)  # type: ignore[assignment]
+        return function(*args, **kwargs)
+
+    return call
+
+
 def _shape(size: tuple[Any, ...]) -> tuple[int, ...]:
     if len(size) == 1 and not isinstance(size[0], (int, np.integer)):
-        size = tuple(size[0])
+        only = size[0]
+        size = (int(only),) if isinstance(only, Tensor) and only._data.ndim == 0 else tuple(only)
     shape = tuple(int(n) for n in size)
     if min(shape, default=0) < 0:
         raise RuntimeError(f"trying to create tensor with negative dimension: {shape}")
@@ -189,6 +223,7 @@ def _numpy_dtype(dtype: Any) -> np.dtype[Any]:
 
 
 @accepts_out
+@takes_size
 def zeros(
     *size: Any,
     dtype: Any = None,
@@ -204,6 +239,7 @@ def zeros(
 
 
 @accepts_out
+@takes_size
 def ones(
     *size: Any,
     dtype: Any = None,
@@ -219,6 +255,7 @@ def ones(
 
 
 @accepts_out
+@takes_size
 def empty(
     *size: Any,
     dtype: Any = None,

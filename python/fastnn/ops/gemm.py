@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from .._core import make
 from ..autograd.grad_mode import mode
 from ..autograd.node import Node, edge_of
@@ -82,6 +84,10 @@ def matmul(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor
     if out is not None:
         return into(out, matmul(input, other), "matmul")
     if not (isinstance(input, Tensor) and isinstance(other, Tensor)):
+        if isinstance(input, Tensor) and isinstance(other, np.ndarray):
+            return matmul(input, make(other))
+        if isinstance(other, Tensor) and isinstance(input, np.ndarray):
+            return matmul(make(input), other)
         other = other if isinstance(input, Tensor) else input
         raise TypeError(f"matmul: expects two Tensors, got {type(other).__name__}")
     x, y = input._data, other._data

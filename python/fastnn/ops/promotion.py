@@ -45,7 +45,9 @@ def result_type(*operands: Tensor | Scalar) -> _dtype.dtype:
     """
     groups: list[_dtype.dtype | None] = [None, None, None]
     for operand in operands:
-        if isinstance(operand, Tensor):
+        if isinstance(operand, (np.ndarray, Tensor)):
+            if isinstance(operand, np.ndarray):
+                operand = make(operand)
             level = 0 if operand._data.ndim else 1
             d = from_numpy_dtype(operand._data.dtype)
         else:
@@ -89,9 +91,18 @@ def promote(a: Any, b: Any, *, floating: bool = False) -> tuple[Tensor, Tensor]:
     if floating and not d.is_floating_point:
         d = _dtype.get_default_dtype()
     n = d.numpy
-    ta = cast(a, n) if isinstance(a, Tensor) else make(np.asarray(a, n))
-    tb = cast(b, n) if isinstance(b, Tensor) else make(np.asarray(b, n))
-    return ta, tb
+    return _operand(a, n), _operand(b, n)
+
+
+def _operand(value: Any, d: np.dtype[Any]) -> Tensor:
+    if isinstance(value, Tensor):
+        return cast(value, d)
+    if isinstance(value, np.ndarray):  # ndarrays count as tensors of their dtype
+        return cast(make(value), d)
+    try:
+        return make(np.asarray(value, d))
+    except OverflowError:  # integers wrap around
+        return make(np.asarray(value, np.int64).astype(d))
 
 
 def broadcast_error(operation: str, *arrays: Any) -> RuntimeError:

@@ -222,6 +222,9 @@ class ValuesIndices(NamedTuple):
     values: Tensor
     indices: Tensor
 
+    def __repr__(self) -> str:
+        return f"fastnn.return_types.ValuesIndices(\nvalues={self.values!r},\nindices={self.indices!r})"
+
 
 class SelectBackward0(Node):
     """The gradient of ``max(dim)``: it goes to the chosen element."""

@@ -132,6 +132,7 @@ def clamp(input: Tensor, min: Any = None, max: Any = None, *, out: Tensor | None
         None if min is None else data.dtype.type(min),
         None if max is None else data.dtype.type(max),
     )
+    out = out if out.dtype == data.dtype else out.astype(data.dtype)  # bfloat16 widens
     if input._requires_grad and mode.enabled:
         inside = np.ones(data.shape, np.bool_)
         if min is not None:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
 from fastnn.backends.protocol import Array
 
-matmul: Callable[[Array, Array], Array] = np.matmul
+
+def matmul(a: Array, b: Array) -> Array:
+    """a @ b, in the dtype of ``a`` (NumPy's product of bfloat16 arrays is float32)."""
+    out: Array = np.matmul(a, b)
+    return out if out.dtype == a.dtype else out.astype(a.dtype)
 
 
 def linear(x: Array, weight: Array, bias: Array | None, activation: str | None = None) -> Array:
     """activation(x @ weight.T + bias): x (..., K), weight (N, K), bias (N,); activation None or "relu"."""
-    y = np.matmul(x, weight.T)
+    y = matmul(x, weight.T)
     if bias is not None:
         y += bias
     return activate(y, activation)
