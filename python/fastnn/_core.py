@@ -94,7 +94,7 @@ class Size(tuple[int, ...]):
             n *= s
         return n
 
-    def __add__(self, other: tuple[Any, ...]) -> Size:  # type: ignore[override]
+    def __add__(self, other: tuple[Any, ...]) -> Size:
         return Size(tuple(self) + tuple(other))
 
     def __getitem__(self, index: Any) -> Any:

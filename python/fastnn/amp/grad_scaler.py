@@ -10,7 +10,7 @@ import numpy as np
 from .._core import TensorBase
 
 if TYPE_CHECKING:
-    from ..tensor import Tensor
+    pass
 
 
 class GradScaler:
@@ -82,8 +82,8 @@ class GradScaler:
         if not self._enabled:
             return outputs
         if isinstance(outputs, TensorBase):
-            scaled: Tensor = outputs * self._scale  # type: ignore[operator]
-            return scaled
+            loss: Any = outputs
+            return loss * self._scale
         if isinstance(outputs, (list, tuple)):
             return type(outputs)([self.scale(loss) for loss in outputs])
         raise ValueError(

@@ -152,7 +152,8 @@ class Output(Node):
         self.index = index
 
     def name(self) -> str:
-        return self.parent.name()
+        parent: Any = self.parent
+        return str(parent.name())
 
 
 def edge_of(x: Tensor) -> Any:

@@ -75,12 +75,13 @@ class Dirichlet(ExponentialFamily):
     def entropy(self) -> Tensor:
         a = self.concentration
         n, total = a.shape[-1], a.sum(-1)
-        return (
+        found: Tensor = (
             fastnn.lgamma(a).sum(-1)
             - fastnn.lgamma(total)
             - (n - total) * fastnn.digamma(total)
             - ((a - 1.0) * fastnn.digamma(a)).sum(-1)
         )
+        return found
 
 
 class Beta(ExponentialFamily):

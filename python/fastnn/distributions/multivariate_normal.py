@@ -147,9 +147,11 @@ class MultivariateNormal(Distribution):
             self._validate_sample(value)
         distance = squared_distance(self._unbroadcasted_scale_tril, value - self.loc)
         n = self._event_shape[0]
-        return -0.5 * (n * math.log(2 * math.pi) + distance) - self._half_log_det()
+        density: Tensor = -0.5 * (n * math.log(2 * math.pi) + distance) - self._half_log_det()
+        return density
 
     def entropy(self) -> Tensor:
         n = self._event_shape[0]
         found = 0.5 * n * (1.0 + math.log(2 * math.pi)) + self._half_log_det()
-        return found.expand(self._batch_shape)
+        expanded: Tensor = found.expand(self._batch_shape)
+        return expanded

@@ -184,7 +184,8 @@ class ExpRelaxedCategorical(Distribution):
         ) + self.temperature.log() * (n - 1)
         score = logits - value * self.temperature
         score = (score - score.logsumexp(-1, keepdim=True)).sum(-1)
-        return score + scale
+        density: Tensor = score + scale
+        return density
 
 
 class RelaxedOneHotCategorical(TransformedDistribution):

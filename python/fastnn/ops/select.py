@@ -127,20 +127,22 @@ def clamp(input: Tensor, min: Any = None, max: Any = None, *, out: Tensor | None
         if bound is not None:
             input, _ = promote(input, bound)
     data = input._data
-    out = np.clip(
+    clipped = np.clip(
         data,
         None if min is None else data.dtype.type(min),
         None if max is None else data.dtype.type(max),
     )
-    out = out if out.dtype == data.dtype else out.astype(data.dtype)  # bfloat16 widens
+    limited: Any = (
+        clipped if clipped.dtype == data.dtype else clipped.astype(data.dtype)
+    )  # bfloat16 widens
     if input._requires_grad and mode.enabled:
         inside = np.ones(data.shape, np.bool_)
         if min is not None:
             inside &= data >= min
         if max is not None:
             inside &= data <= max
-        return make(out, ClampBackward0((edge_of(input),), (inside,)))
-    return make(out)
+        return make(limited, ClampBackward0((edge_of(input),), (inside,)))
+    return make(limited)
 
 
 clip = clamp
