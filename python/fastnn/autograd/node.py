@@ -152,8 +152,8 @@ class Output(Node):
         self.index = index
 
     def name(self) -> str:
-        parent: Any = self.parent
-        return str(parent.name())
+        parent: MultiNode | None = self.parent  # None once the graph was freed
+        return "MultiNode" if parent is None else parent.name()
 
 
 def edge_of(x: Tensor) -> Any:

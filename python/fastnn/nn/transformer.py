@@ -406,8 +406,8 @@ class Transformer(Module):
 
         >>> import fastnn
         >>> fastnn.nn.Transformer.generate_square_subsequent_mask(2)
-        tensor([[  0., -inf],
-                [  0.,   0.]])
+        tensor([[0., -inf],
+                [0., 0.]])
         """
         from .._device import check_device
 

@@ -117,7 +117,7 @@ def typename(obj: Any) -> str:
     from .._core import TensorBase
 
     if isinstance(obj, TensorBase):
-        return f"fastnn.{obj.dtype.name}"
+        return str(obj.type())  # type: ignore[attr-defined]
     return f"{type(obj).__module__}.{type(obj).__qualname__}"
 
 
