@@ -241,3 +241,10 @@ def test_small_modules() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         fastnn.amp.GradScaler("cuda", enabled=False)
+
+
+def test_a_list_of_parameters_prints_in_lines() -> None:
+    shown = repr(fastnn.nn.ParameterList([fastnn.ones(1), fastnn.ones(2)])).splitlines()
+    assert shown[0] == "ParameterList("
+    assert shown[1].startswith("    (0): Parameter containing")
+    assert shown[3] == ")"

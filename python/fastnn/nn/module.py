@@ -517,7 +517,7 @@ class Module(HookMethods, StateMethods):
             f"({name}): " + repr(module).replace("\n", "\n  ")
             for name, module in self._modules.items()
         ]
-        if not children:
+        if not children and len(lines) < 2:
             return f"{self._get_name()}({extra})"
         body = "\n  ".join(lines + children)
         return f"{self._get_name()}(\n  {body}\n)"
