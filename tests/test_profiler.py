@@ -118,6 +118,11 @@ def test_schedule(tmp_path: Path) -> None:
     assert sum(s["name"] == "AddmmBackward0" for s in spans) == 2
 
 
+def test_older_names() -> None:
+    assert fastnn.autograd.profiler.profile is profile
+    assert fastnn.autograd.profiler.record_function is record_function
+
+
 def test_decorator_outside_a_profile() -> None:
     @record_function("double")
     def double(x: int) -> int:

@@ -43,6 +43,8 @@ MODULES = {
     "fastnn.vision.models": "Models for images",
     "fastnn.vision.utils": "Pictures of tensors",
     "fastnn.profiler": "Where the time goes",
+    "fastnn.amp": "Mixed precision",
+    "fastnn.testing": "Comparing tensors in tests",
 }
 FOLDER = Path(__file__).parent.parent / "docs" / "api"
 _SECTION = re.compile(r"^(Args|Returns|Raises|Attributes|Yields)(?:, \w+)*:\s*(.*)$")

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from . import anomaly_mode as anomaly_mode
     from . import functional as functional
     from . import graph as graph
+    from . import profiler as profiler
     from .anomaly_mode import (
         detect_anomaly,
         is_anomaly_check_nan_enabled,
@@ -52,7 +53,7 @@ if TYPE_CHECKING:
 else:  # what training does not need, loaded on first use
     __getattr__ = getattr_of(
         __name__,
-        lazy=("anomaly_mode", "functional", "graph"),
+        lazy=("anomaly_mode", "functional", "graph", "profiler"),
         names={
             "detect_anomaly": "anomaly_mode",
             "is_anomaly_check_nan_enabled": "anomaly_mode",
