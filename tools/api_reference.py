@@ -132,7 +132,11 @@ def _entry(name: str, value: Any) -> list[str]:
         return lines
     if callable(value):
         return [f"## {name}", "", f"`{name}{_signature(value)}`", "", *_doc(value), ""]
-    return [f"## {name}", "", f"`{value!r}`" if len(repr(value)) < 80 else "", ""]
+    text = repr(value)
+    shown = (
+        f"`{text}`" if len(text) < 80 and " at 0x" not in text else f"A `{type(value).__name__}`."
+    )
+    return [f"## {name}", "", shown, ""]
 
 
 def public_names(module: Any) -> set[str]:

@@ -153,6 +153,7 @@ def _walk(
     retain_graph: bool,
     create_graph: bool,
     inputs: Sequence[Tensor] | None,
+    rule: Any = None,
 ) -> list[Any]:
     plus = operator.add if create_graph else _sum_arrays
     leaves: dict[Any, Any] = {}
@@ -196,7 +197,9 @@ def _walk(
                     )
                 if node.birth != clock:
                     node.check_versions()
-                if watched:
+                if rule is not None:
+                    results = rule(node, g)
+                elif watched:
                     results = _watched(node, g, create_graph)
                 else:
                     results = node.backward_graph(g) if create_graph else node.backward(g)
@@ -402,8 +405,8 @@ def grad(
         create_graph: record the backward pass too, for gradients of gradients.
         only_inputs: True: nothing else is accumulated.
         allow_unused: None for inputs that the outputs do not depend on, instead of an error.
-        is_grads_batched: ``grad_outputs`` have a first dim more: a backward pass for each of its entries, and the
-            gradients of all in one tensor (PyTorch maps one pass over them; the results are the same).
+        is_grads_batched: ``grad_outputs`` have a first dim more: one backward pass for all of its entries, whose gradients
+            are stacked; with ``create_graph`` or hooks, a pass for each.
         materialize_grads: zeros instead of None.
 
     Returns:
@@ -465,6 +468,20 @@ def grad(
     return tuple(result)
 
 
+def _stacked(x: Any, g: Any, n: int, allow_unused: bool | None, materialize: bool) -> Any:
+    """What ``grad`` gives for input ``x``: the batch of its gradients, or what stands for none."""
+    if g is not None:
+        return _core.make(np.array(g))
+    if materialize:
+        return _core.make(np.zeros((n, *x._data.shape), x._data.dtype))
+    if not allow_unused:
+        raise RuntimeError(
+            "grad: one of the differentiated tensors appears to not have been used in the graph; "
+            "set allow_unused=True if this is the desired behavior"
+        )
+    return None
+
+
 def _batched(
     outs: list[Any],
     ins: list[Any],
@@ -474,7 +491,7 @@ def _batched(
     allow_unused: bool | None,
     materialize: bool,
 ) -> tuple[Any, ...]:
-    """``grad`` for each entry of the first dim of the gradients, the results stacked."""
+    """``grad`` for all entries of the first dim of the gradients, the results stacked."""
     from ..ops.shape import stack
 
     for i, (o, g) in enumerate(zip(outs, given, strict=True)):
@@ -492,6 +509,17 @@ def _batched(
     (n,) = sizes
     if n == 0:
         return tuple(_core.make(np.zeros((0, *x._data.shape), x._data.dtype)) for x in ins)
+    if not (create_graph or _hooked or check_gradients is not None):
+        from ..ops.batched import backward as rule
+
+        with _BackwardMode(False):
+            start = [
+                g._data.astype(o._data.dtype, copy=False) for o, g in zip(outs, given, strict=True)
+            ]
+            found = _walk(outs, start, retain, False, ins, rule)
+        return tuple(
+            _stacked(x, g, n, allow_unused, materialize) for x, g in zip(ins, found, strict=True)
+        )
     rows = [
         grad(
             outs, ins, [g[i] for g in given], retain or i < n - 1, create_graph,

@@ -1,12 +1,12 @@
 """Jacobians, Hessians and their products with vectors, of functions of tensors.
 
-All are computed in reverse mode, a backward pass for each row. ``vectorize`` and the forward-mode strategies ask
-PyTorch for other ways to the same numbers, and change nothing here.
+All are computed in reverse mode, a backward pass for each row; ``vectorize`` carries all rows through one pass. The
+forward-mode strategies give the same numbers by reverse mode.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -113,7 +113,8 @@ def jacobian(
         inputs: its argument, or a tuple of them.
         create_graph: record, so that the result can be differentiated.
         strict: raise where an output does not depend on an input, instead of zeros.
-        vectorize, strategy: other ways to the same result in PyTorch.
+        vectorize: one backward pass for all rows instead of one each (with ``create_graph``: one each all the same).
+        strategy: "reverse-mode"; "forward-mode", which needs ``vectorize``, gives the same by reverse mode.
 
     Returns:
         A tensor of shape (*output's, *input's); a tuple over inputs, over outputs, or over outputs of tuples over inputs.
@@ -135,6 +136,9 @@ def jacobian(
         _check_outputs(outputs, strict)
         result = []
         for n, o in enumerate(outputs):
+            if vectorize and not create_graph and o._data.size:
+                result.append(_all_rows(o, xs))
+                continue
             rows: list[list[Any]] = [[] for _ in xs]
             for j in range(o._data.size):
                 one = np.zeros(o._data.size, o._data.dtype)
@@ -167,6 +171,24 @@ def jacobian(
     kept = _detached(tuple(result), create_graph)
     nested = kept if several_in else tuple(blocks[0] for blocks in kept)
     return nested if several_out else nested[0]
+
+
+def _all_rows(o: Any, xs: Sequence[Any]) -> tuple[Any, ...]:
+    """The derivatives of all elements of ``o`` by one backward pass of a batch of unit gradients."""
+    size = o._data.size
+    units = _core.make(np.eye(size, dtype=o._data.dtype).reshape(size, *o._data.shape))
+    if not o._requires_grad:
+        found: Sequence[Any] = [None] * len(xs)
+    else:
+        found = engine.grad(
+            o, list(xs), units, retain_graph=True, allow_unused=True, is_grads_batched=True
+        )
+    return tuple(
+        _core.make(np.zeros((*o._data.shape, *x._data.shape), x._data.dtype))
+        if g is None
+        else g.reshape(*o._data.shape, *x._data.shape)
+        for g, x in zip(found, xs, strict=True)
+    )
 
 
 def _check_strategy(operation: str, strict: bool, vectorize: bool, strategy: str) -> None:
@@ -235,7 +257,7 @@ def hessian(
                 )
         return tuple(filled)
 
-    result = jacobian(gradient, given, create_graph, strict)
+    result = jacobian(gradient, given, create_graph, strict, vectorize)
     return result if several else result[0][0]
 
 
