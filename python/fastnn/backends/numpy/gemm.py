@@ -8,9 +8,10 @@ from fastnn.backends.protocol import Array
 
 
 def matmul(a: Array, b: Array) -> Array:
-    """a @ b, in the dtype of ``a`` (NumPy's product of bfloat16 arrays is float32)."""
+    """a @ b; of bfloat16 arrays, whose product NumPy gives in float32, in bfloat16."""
     out: Array = np.matmul(a, b)
-    return out if out.dtype == a.dtype else out.astype(a.dtype)
+    widened = a.dtype == b.dtype != out.dtype
+    return out.astype(a.dtype) if widened else out
 
 
 def linear(x: Array, weight: Array, bias: Array | None, activation: str | None = None) -> Array:
