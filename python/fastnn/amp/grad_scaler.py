@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from .._core import TensorBase
-
-if TYPE_CHECKING:
-    pass
 
 
 class GradScaler:

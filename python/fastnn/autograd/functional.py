@@ -7,16 +7,13 @@ forward-mode strategies give the same numbers by reverse mode.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from .. import _core
 from . import engine
 from .grad_mode import enable_grad
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["hessian", "hvp", "jacobian", "jvp", "vhp", "vjp"]
 
