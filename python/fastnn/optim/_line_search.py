@@ -40,10 +40,11 @@ def strong_wolfe(
     loss: float,
     g: Vector,
     slope: float,
+    *,
+    most: int,
     c1: float = 1e-4,
     c2: float = 0.9,
     tolerance: float = 1e-9,
-    most: int = 25,
 ) -> tuple[float, Vector, float, int]:
     """Find t with loss(t) <= loss + c1 * t * slope and |slope(t)| <= c2 * |slope|.
 
@@ -51,9 +52,9 @@ def strong_wolfe(
         at: the loss and gradient at a length.
         t: the first length to try.
         d: the direction; ``slope`` is its product with the gradient ``g`` at the start.
+        most: the greatest number of lengths, after the first, to widen and narrow the bracket with.
         c1, c2: the constants of the two conditions.
         tolerance: the bracket, in parameters, below which the search ends.
-        most: the greatest number of lengths to widen and narrow the bracket with.
 
     Returns:
         (loss, gradient, t, number of evaluations).

@@ -169,7 +169,8 @@ class LBFGS(Optimizer):
                     self._move(start, length, d)
                     return float(evaluate()), self._gradient()
 
-                loss, g, t, calls = strong_wolfe(at, t, d, loss, g, slope)
+                left = group["max_eval"] - evaluations
+                loss, g, t, calls = strong_wolfe(at, t, d, loss, g, slope, most=left)
                 self._move(start, t, d)
                 done = _largest(g) <= group["tolerance_grad"]
             else:
