@@ -295,6 +295,11 @@ __all__ = [
     "strided",
     "uint8",
     "utils",
+    "bartlett_window",
+    "blackman_window",
+    "hamming_window",
+    "hann_window",
+    "kaiser_window",
     "vision",
     "bilinear",
     "celu_",
@@ -351,6 +356,13 @@ __all__ += [  # of _linalg.FUNCTIONS, spelled out for type checkers
     "triangular_solve",
 ]
 
+_WINDOWS = (
+    "bartlett_window",
+    "blackman_window",
+    "hamming_window",
+    "hann_window",
+    "kaiser_window",
+)
 _LEGACY = (
     "FloatTensor",
     "DoubleTensor",
@@ -388,6 +400,7 @@ _LAZY_NAMES = {
     "save": ".serialization",
     "load": ".serialization",
     "summary": ".utils.summary",
+    **dict.fromkeys(_WINDOWS, ".signal.windows"),
     "print_runtime_info": "._config",
     "is_anomaly_check_nan_enabled": ".autograd.anomaly_mode",
     "is_anomaly_enabled": ".autograd.anomaly_mode",
@@ -411,6 +424,13 @@ if TYPE_CHECKING:
     from .ops.linalg_solve import det, inverse, logdet, slogdet, triangular_solve
     from .ops.sampling import binomial
     from .serialization import load, save
+    from .signal.windows import (
+        bartlett_window,
+        blackman_window,
+        hamming_window,
+        hann_window,
+        kaiser_window,
+    )
     from .utils.summary import summary as summary
 else:
 

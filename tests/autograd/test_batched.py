@@ -86,6 +86,22 @@ def test_is_grads_batched_runs_each_node_once(computer: str) -> None:
         np.testing.assert_allclose(b.numpy(), expected, rtol=0, atol=32 * 25 * 2.3e-16)
 
 
+def test_hooks_see_one_gradient_at_a_time() -> None:
+    x = A.clone().requires_grad_()
+    seen = []
+    x.register_hook(lambda g: seen.append(tuple(g.shape)) or g * 2)
+    middle = x * 3
+    grads = fastnn.ones(4, 2, 3, dtype=fastnn.float64)
+    (found,) = fastnn.autograd.grad(middle, x, grads, retain_graph=True, is_grads_batched=True)
+    assert seen == [(2, 3)] * 4
+    assert (found == 6).all()
+    handle = middle.register_hook(lambda g: seen.append(tuple(g.shape)) or g * 2)
+    (found,) = fastnn.autograd.grad(middle, x, grads, retain_graph=True, is_grads_batched=True)
+    assert seen == [(2, 3)] * 12
+    assert (found == 12).all()
+    handle.remove()
+
+
 def test_errors() -> None:
     x = A.clone().requires_grad_()
     with pytest.raises(RuntimeError, match="first dimension of each grad_output"):

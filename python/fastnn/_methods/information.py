@@ -12,8 +12,8 @@ from .._core import TensorBase, make
 from ..autograd import version
 from ..autograd.grad_mode import mode
 from ..autograd.inplace import write
+from ..ops import creation, information, views
 from ..ops import shape as shape_ops
-from ..ops import views
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
@@ -37,30 +37,14 @@ def _in_place(operation: Callable[..., Tensor], name: str) -> Callable[..., Tens
     return method
 
 
-def _itself(name: str, why: str) -> Callable[[Tensor], Tensor]:
-    def method(self: Tensor, /) -> Tensor:
-        return self
-
-    method.__name__ = method.__qualname__ = name
-    method.__doc__ = why
-    return method
+def _to_dense(input: Tensor) -> Tensor:
+    """This tensor: it is dense."""
+    return input
 
 
-def _adjoint(input: Tensor) -> Tensor:
-    """The last two dims exchanged: the conjugate transpose of a real tensor.
-
-    Raises:
-        RuntimeError: less than two dims.
-    """
-    if input._data.ndim < 2:
-        raise RuntimeError(f"adjoint: expects at least 2 dims, got shape {tuple(input.shape)}")
-    return shape_ops.transpose(input, -2, -1)
-
-
-def _angle(input: Tensor) -> Tensor:
-    """pi where negative, else 0: the angle of a real number in the complex plane; its gradient is 0."""
-    x = input if input._data.dtype.kind == "f" else input.float()
-    return (x * 0).masked_fill(make(x._data < 0), np.pi)
+def _is_pinned(input: Tensor) -> bool:
+    """False: memory is pinned for a GPU only."""
+    return False
 
 
 def _fill_diagonal(input: Tensor, fill_value: float, wrap: bool = False) -> Tensor:
@@ -113,35 +97,11 @@ def _storage_offset(input: Tensor) -> int:
     return int(begin // input._data.itemsize)
 
 
-def _is_signed(input: Tensor) -> bool:
-    """True for dtypes with negative numbers."""
-    return input._data.dtype.kind not in "ub"
-
-
-def _is_same_size(input: Tensor, other: Tensor) -> bool:
-    """True where both have the same shape."""
-    return bool(input._data.shape == other._data.shape)
-
-
 def _is_set_to(input: Tensor, tensor: Tensor) -> bool:
     """True where both show the same elements of the same memory."""
     a, b = input._data, tensor._data
     same = a.__array_interface__["data"][0] == b.__array_interface__["data"][0]
     return bool(same and a.shape == b.shape and a.strides == b.strides)
-
-
-def _no(name: str, doc: str) -> Callable[[Tensor], bool]:
-    def method(self: Tensor, /) -> bool:
-        return False
-
-    method.__name__ = method.__qualname__ = name
-    method.__doc__ = doc
-    return method
-
-
-def _get_device(input: Tensor) -> int:
-    """-1: the number that stands for the CPU."""
-    return -1
 
 
 def _cuda(input: Tensor, device: Any = None, non_blocking: bool = False) -> Tensor:
@@ -153,38 +113,33 @@ def _cuda(input: Tensor, device: Any = None, non_blocking: bool = False) -> Tens
     return input.to("cuda" if device is None else device)
 
 
-def _nonzero_scalar(input: Tensor) -> bool:
-    """Whether the only element is not 0."""
-    return bool(input)
-
-
 class InformationMethods(TensorBase):
     """Methods and properties that describe a tensor, or change how it shows its memory."""
 
     __slots__ = ()
 
-    adjoint = _adjoint
-    angle = _angle
+    adjoint = information.adjoint
+    angle = information.angle
     apply_ = _apply
     map_ = _map
     fill_diagonal_ = _fill_diagonal
     set_ = _set
     storage_offset = _storage_offset
-    is_signed = _is_signed
-    is_same_size = _is_same_size
+    is_signed = information.is_signed
+    is_same_size = information.is_same_size
     is_set_to = _is_set_to
-    is_nonzero = _nonzero_scalar
-    is_complex = _no("is_complex", "False: tensors hold real numbers.")
-    is_conj = _no("is_conj", "False: tensors hold real numbers.")
-    is_neg = _no("is_neg", "False: negation is always carried out.")
-    is_pinned = _no("is_pinned", "False: memory is pinned for a GPU only.")
-    get_device = _get_device
+    is_nonzero = creation.is_nonzero
+    is_complex = creation.is_complex
+    is_conj = information.is_conj
+    is_neg = information.is_neg
+    is_pinned = _is_pinned
+    get_device = information.get_device
     cuda = _cuda
-    conj = _itself("conj", "This tensor: real numbers are their own conjugates.")
-    conj_physical = _itself("conj_physical", "This tensor: real numbers are their own conjugates.")
-    resolve_conj = _itself("resolve_conj", "This tensor: nothing is left to conjugate.")
-    resolve_neg = _itself("resolve_neg", "This tensor: nothing is left to negate.")
-    to_dense = _itself("to_dense", "This tensor: it is dense.")
+    conj = information.conj
+    conj_physical = information.conj_physical
+    resolve_conj = information.resolve_conj
+    resolve_neg = information.resolve_neg
+    to_dense = _to_dense
 
     squeeze_ = _in_place(shape_ops.squeeze, "squeeze_")
     unsqueeze_ = _in_place(shape_ops.unsqueeze, "unsqueeze_")

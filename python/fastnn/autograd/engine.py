@@ -229,7 +229,12 @@ def _walk(
         for leaf in leaves:
             hooks = leaf._extra.hooks if leaf._extra is not None else None
             if hooks:
-                leaves[leaf] = _run_hooks(list(hooks.values()), leaves[leaf], create_graph)
+                own = list(hooks.values())
+                if rule is None:
+                    leaves[leaf] = _run_hooks(own, leaves[leaf], create_graph)
+                else:  # a hook knows gradients of the leaf's shape
+                    entries = [_run_hooks(own, np.asarray(g), False) for g in leaves[leaf]]
+                    leaves[leaf] = np.stack(entries)
         return [leaves.get(x) if x._node is None else captured.get(x._node) for x in inputs]
     while leaves:
         leaf, g = leaves.popitem()
@@ -406,7 +411,7 @@ def grad(
         only_inputs: True: nothing else is accumulated.
         allow_unused: None for inputs that the outputs do not depend on, instead of an error.
         is_grads_batched: ``grad_outputs`` have a first dim more: one backward pass for all of its entries, whose gradients
-            are stacked; with ``create_graph`` or hooks, a pass for each.
+            are stacked; with ``create_graph`` or hooks on nodes, a pass for each.
         materialize_grads: zeros instead of None.
 
     Returns:
@@ -509,7 +514,8 @@ def _batched(
     (n,) = sizes
     if n == 0:
         return tuple(_core.make(np.zeros((0, *x._data.shape), x._data.dtype)) for x in ins)
-    if not (create_graph or _hooked or check_gradients is not None):
+    hooks_on_nodes = node_hooks or before_hooks or after_hooks
+    if not (create_graph or hooks_on_nodes or check_gradients is not None):
         from ..ops.batched import backward as rule
 
         with _BackwardMode(False):

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._core import make
+from .._core import make, normalize_dim
 from ..autograd.grad_mode import mode
 from ..autograd.node import ComposedNode, edge_of
 from ..autograd.output import accepts_out
 from . import indexing, shape, views
 from .promotion import cast, result_type
-from .reduction import normalize_dim
 from .shape import _numbers
 
 if TYPE_CHECKING:

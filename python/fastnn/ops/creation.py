@@ -39,10 +39,12 @@ __all__ = [
     "eye",
     "from_dlpack",
     "from_numpy",
+    "frombuffer",
     "full",
     "fill",
     "full_like",
     "logspace",
+    "range",
     "scalar_tensor",
     "is_floating_point",
     "is_complex",
@@ -53,6 +55,7 @@ __all__ = [
     "ones",
     "ones_like",
     "tensor",
+    "vander",
     "zeros",
     "zeros_like",
 ]
@@ -550,6 +553,34 @@ def eye(
 def fill(input: Tensor, value: Any) -> Tensor:
     """A tensor of input's shape and dtype filled with ``value``, a number or a 0-d tensor."""
     return input.clone().fill_(value)
+
+
+def frombuffer(
+    buffer: Any, *, dtype: Any, count: int = -1, offset: int = 0, requires_grad: bool = False
+) -> Tensor:
+    """A 1-d tensor over the memory of an object with Python's buffer protocol.
+
+    Raises:
+        ValueError: count and offset do not fit the buffer.
+    """
+    return _finish(np.frombuffer(buffer, as_numpy_dtype(dtype), count, offset), requires_grad)
+
+
+def range(start: Any = 0, end: Any = None, step: Any = 1, *, dtype: Any = None) -> Tensor:
+    """``arange`` with ``end`` included, in the default dtype; ``arange`` is the better choice."""
+    if end is None:
+        start, end = 0, start
+    count = int((end - start) / step) + 1
+    d = _dtype.get_default_dtype() if dtype is None else dtype
+    return tensor(start + step * np.arange(count)).to(d)
+
+
+def vander(x: Tensor, N: int | None = None, increasing: bool = False) -> Tensor:
+    """Powers of the elements of a vector in columns, from the highest; ``increasing``: from 0."""
+    n = x._data.shape[0] if N is None else N
+    exponents = np.arange(n)
+    powers: Tensor = x.unsqueeze(-1) ** make(exponents if increasing else exponents[::-1].copy())
+    return powers
 
 
 def is_floating_point(input: Tensor) -> bool:

@@ -275,21 +275,6 @@ class PowBackward0(Node):
         return self._rule(GRAPH, g, *self.saved)
 
 
-class SquareBackward0(Node):
-    """x ** 2, the power that training meets."""
-
-    __slots__ = ()
-
-    def backward(self, g: Any) -> tuple[Any, ...]:
-        return (g * (2 * self.saved[0]._data),)
-
-    def backward_graph(self, g: Tensor) -> tuple[Any, ...]:
-        return (g * (self.saved[0] * 2),)
-
-    def name(self) -> str:
-        return "PowBackward0"
-
-
 def pow(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
     """a ** b, with broadcasting and type promotion.
 

@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._core import make
+from .._core import make, normalize_dim
 from ..autograd import version
 from ..autograd.grad_mode import mode
 from ..autograd.inplace import check_writable, rebase
 from ..autograd.node import Node, edge_of
 from .promotion import cast, unbroadcast
-from .reduction import normalize_dim
 from .shape import _view
 
 if TYPE_CHECKING:

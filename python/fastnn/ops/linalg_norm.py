@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from .. import _dtype
-from .._core import make
+from .._core import make, normalize_dim
 from ..autograd.node import ComposedNode, edge_of
 from ..autograd.output import accepts_out
 from . import indexing, select, shape, statistics, unary
@@ -16,7 +16,7 @@ from .gemm import matmul
 from .linalg_factor import eigvalsh, svdvals
 from .linalg_solve import floating, inv_ex, matrices, mT, records, same_dtype, square
 from .promotion import cast
-from .reduction import amax, amin, normalize_dim, sum
+from .reduction import amax, amin, sum
 
 if TYPE_CHECKING:
     from ..tensor import Tensor

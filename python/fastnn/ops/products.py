@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._core import Scalar
+from .._core import Scalar, normalize_dim
 from ..autograd.output import accepts_out
 from . import shape, views
 from .gemm import matmul
 from .promotion import cast, result_type
-from .reduction import normalize_dim
 
 if TYPE_CHECKING:
     from ..tensor import Tensor

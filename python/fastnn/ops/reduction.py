@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from .. import _dtype
-from .._core import make
+from .._core import make, normalize_dim
 from ..autograd.grad_mode import mode
 from ..autograd.node import ComposedNode, Node, edge_of
 from ..autograd.output import accepts_out
@@ -37,20 +37,6 @@ __all__ = [
 ]
 
 Dim = int | tuple[int, ...] | list[int] | None
-
-
-def normalize_dim(dim: int, ndim: int) -> int:
-    """``dim`` as a non-negative axis.
-
-    Raises:
-        IndexError: out of range, as PyTorch puts it.
-    """
-    n = ndim or 1
-    if not -n <= dim < n:
-        raise IndexError(
-            f"Dimension out of range (expected to be in range of [{-n}, {n - 1}], but got {dim})"
-        )
-    return dim % n
 
 
 def normalize_dims(dim: Dim, ndim: int) -> tuple[int, ...] | None:

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import _dtype
-from .._core import make
+from .._core import make, normalize_dim
 from ..autograd.grad_mode import mode
 from ..autograd.node import ComposedNode, Node, edge_of
 from ..autograd.output import accepts_out
 from . import indexing, shape, unary
 from .promotion import cast
-from .reduction import ValuesIndices, normalize_dim
+from .reduction import ValuesIndices
 
 if TYPE_CHECKING:
     from ..tensor import Tensor

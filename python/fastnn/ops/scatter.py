@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._core import Scalar, make
+from .._core import Scalar, make, normalize_dim
 from ..autograd.grad_mode import mode
 from ..autograd.node import ComposedNode, edge_of
 from ..autograd.output import accepts_out
 from . import indexing, select, shape
 from .promotion import cast
-from .reduction import normalize_dim
 
 if TYPE_CHECKING:
     from ..tensor import Tensor

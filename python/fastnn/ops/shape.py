@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._core import make
+from .._core import make, normalize_dim
 from ..autograd.grad_mode import mode
 from ..autograd.inplace import register_view
 from ..autograd.node import MultiNode, Node, Output, edge_of
 from ..autograd.output import accepts_out
 from ..autograd.version import storage_root
 from .promotion import cast, result_type, unbroadcast
-from .reduction import normalize_dim
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
@@ -40,6 +39,8 @@ __all__ = [
     "t",
     "transpose",
     "unbind",
+    "unsafe_chunk",
+    "unsafe_split",
     "unsqueeze",
 ]
 
@@ -458,3 +459,5 @@ def broadcast_tensors(*tensors: Tensor) -> tuple[Tensor, ...]:
 concat = concatenate = cat
 swapaxes = swapdims = transpose
 moveaxis = movedim
+unsafe_chunk = chunk
+unsafe_split = split

@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._core import make
+from .._core import make, normalize_dim
 from ..autograd.grad_mode import mode
 from ..autograd.node import Node, edge_of
 from ..backends import by_type
 from .activation import _floating
 from .promotion import cast
-from .reduction import normalize_dim
 
 if TYPE_CHECKING:
     from ..tensor import Tensor

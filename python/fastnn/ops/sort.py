@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._core import make
+from .._core import make, normalize_dim
 from ..autograd.output import accepts_out
 from . import indexing, select, shape, unary
-from .reduction import ValuesIndices, amax, amin, normalize_dim
+from .reduction import ValuesIndices, amax, amin
 
 if TYPE_CHECKING:
     from ..tensor import Tensor

@@ -13,7 +13,7 @@ from ..autograd.grad_mode import mode
 from ..autograd.node import ComposedNode, edge_of
 from ..autograd.output import accepts_out
 from ..backends import by_type
-from . import select, unary
+from . import comparison, select, unary
 from .gemm import matmul
 from .promotion import cast
 from .reduction import Dim, _expanded, amax, amin, mean, normalize_dims, std, sum, var
@@ -165,17 +165,12 @@ def logsumexp(
     if input._data.size == 0:
         return unary.log(sum(unary.exp(input), dim, keepdim))
     top = amax(input.detach(), dim, True)
-    top = top.masked_fill(~_finite(top), 0.0)
+    top = top.masked_fill(~comparison.isfinite(top), 0.0)
     total = unary.log(sum(unary.exp(input - top), dim, True)) + top
     axes = normalize_dims(dim, input._data.ndim)
     if keepdim:
         return total
     return total.reshape(()) if axes is None else total.squeeze(axes)
-
-
-def _finite(x: Tensor) -> Tensor:
-    """Where the values are finite, as a mask."""
-    return make(np.isfinite(x._data))
 
 
 @accepts_out

@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._core import make
+from .._core import make, normalize_dim
 from ..autograd.grad_mode import mode
 from ..autograd.node import ComposedNode
 from ..autograd.version import storage_root
 from . import indexing, shape
-from .reduction import normalize_dim
 from .shape import _numbers, _view
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .._core import normalize_dim
 from ..autograd.node import ComposedNode
 from . import indexing, shape
-from .reduction import normalize_dim
 from .shape import _view
 
 if TYPE_CHECKING:

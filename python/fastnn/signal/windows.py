@@ -210,3 +210,39 @@ def kaiser(
     place = np.maximum(1 - (2 * n / period - 1) ** 2, 0) if M != 1 else np.ones(1)
     values = np.i0(beta * np.sqrt(place)) / np.i0(beta)
     return _finish("kaiser", values, dtype, layout, device, requires_grad)
+
+
+# -- PyTorch's older names, periodic by default ---------------------------------------------------------
+
+
+def hann_window(window_length: int, periodic: bool = True, **options: Any) -> Tensor:
+    """``hann``, periodic by default."""
+    return hann(window_length, sym=not periodic, **options)
+
+
+def hamming_window(
+    window_length: int,
+    periodic: bool = True,
+    alpha: float = 0.54,
+    beta: float = 0.46,
+    **options: Any,
+) -> Tensor:
+    """alpha - beta cos(2 pi n / N), periodic by default."""
+    return general_cosine(window_length, a=[alpha, beta], sym=not periodic, **options)
+
+
+def blackman_window(window_length: int, periodic: bool = True, **options: Any) -> Tensor:
+    """``blackman``, periodic by default."""
+    return blackman(window_length, sym=not periodic, **options)
+
+
+def bartlett_window(window_length: int, periodic: bool = True, **options: Any) -> Tensor:
+    """``bartlett``, periodic by default."""
+    return bartlett(window_length, sym=not periodic, **options)
+
+
+def kaiser_window(
+    window_length: int, periodic: bool = True, beta: float = 12.0, **options: Any
+) -> Tensor:
+    """``kaiser``, periodic by default."""
+    return kaiser(window_length, beta=beta, sym=not periodic, **options)

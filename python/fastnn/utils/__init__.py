@@ -1,14 +1,13 @@
-"""Tools around training: batches of data, and checkpoints that save memory."""
+"""Tools around training: batches of data, checkpoints that save memory, summaries of models."""
 
-import importlib
-from typing import Any
+from typing import TYPE_CHECKING
 
+from .._help import getattr_of
 from . import data
 
-__all__ = ["checkpoint", "data"]
+__all__ = ["checkpoint", "data", "summary"]
 
-
-def __getattr__(name: str) -> Any:
-    if name == "checkpoint":
-        return importlib.import_module(".checkpoint", __name__)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+if TYPE_CHECKING:
+    from . import checkpoint, summary
+else:  # loaded on first use
+    __getattr__ = getattr_of(__name__, lazy=("checkpoint", "summary"))
