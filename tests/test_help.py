@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -26,7 +28,7 @@ from fastnn.vision import transforms
         (transforms, "Totensor", "ToTensor"),
         (nn.init, "xavier_unifrm_", "xavier_uniform_"),
         (fastnn.autograd, "Funktion", "Function"),
-        (fastnn.ones(1), "sofmax", "softmax"),
+        (fastnn.ones(1), "resize", "resize_"),
     ],
 )
 def test_nearest(owner: Any, name: str, near: str) -> None:
@@ -48,6 +50,16 @@ def test_nearest(owner: Any, name: str, near: str) -> None:
 def test_advice(owner: Any, name: str, advice: str) -> None:
     with pytest.raises(AttributeError, match=advice):
         getattr(owner, name)
+
+
+def test_python_suggests_for_tensors() -> None:
+    """A typing error in a tensor's attribute: no ``__getattr__`` slows tensors down, Python's traceback suggests."""
+    assert not hasattr(fastnn.Tensor, "__getattr__")
+    program = "import fastnn; fastnn.ones(1).sofmax"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert "'Tensor' object has no attribute 'sofmax'. Did you mean: 'softmax'?" in done.stderr
 
 
 def test_nothing_near() -> None:

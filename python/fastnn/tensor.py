@@ -5,7 +5,7 @@ from __future__ import annotations
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from ._methods.elementwise import ElementwiseMethods
 from ._methods.information import InformationMethods
 from ._methods.inplace import InplaceMethods
 from ._methods.linalg import LinalgMethods
+from ._methods.missing import MissingMethods
 from ._methods.random import RandomMethods
 from ._methods.reduction import ReductionMethods
 from ._methods.shape import ShapeMethods
@@ -66,6 +67,7 @@ class Tensor(
     RandomMethods,
     CreationMethods,
     InformationMethods,
+    MissingMethods,
     LinalgMethods,
     TensorBase,
 ):
@@ -99,15 +101,6 @@ class Tensor(
         self._data = made._data
         self._node = self._grad = self._extra = None
         self._requires_grad = False
-
-    if not TYPE_CHECKING:  # a checker must see that a name is missing
-
-        def __getattr__(self, name: str) -> Any:
-            if name.startswith("__"):
-                raise AttributeError(f"'Tensor' object has no attribute {name!r}")
-            from ._help import missing
-
-            raise AttributeError(missing("'Tensor' object", name, dir(type(self))))
 
     # -- autograd --------------------------------------------------------------------------------------
 

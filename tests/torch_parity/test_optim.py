@@ -120,6 +120,25 @@ def test_trajectory(name: str, options: dict[str, Any], sparse: bool) -> None:
     np.testing.assert_allclose(*results, rtol=tolerance(name), atol=tolerance(name))
 
 
+class ConvexProblem(Problem):
+    """Logistic regression with weight decay: one minimum, to which a small difference between two descents dies out."""
+
+    def loss(self) -> Any:
+        weight, bias = self.params[0][:, 0], self.params[1][0]
+        margin = (self.x @ weight + bias) * self.y[:, 0].sign()
+        return (1 + (-margin).exp()).log().mean() + 0.01 * sum((p * p).sum() for p in self.params)
+
+
+@pytest.mark.parametrize("options", [options for name, options in SETTINGS if name == "LBFGS"])
+def test_lbfgs_trajectory_to_one_minimum(options: dict[str, Any]) -> None:
+    ours, theirs = ConvexProblem(fastnn), ConvexProblem(torch)
+    optimizers = made(fastnn, "LBFGS", ours, options), made(torch, "LBFGS", theirs, options)
+    for _ in range(STEPS):
+        ours.steps(optimizers[0], 1)
+        theirs.steps(optimizers[1], 1)
+        np.testing.assert_allclose(ours.values(), theirs.values(), rtol=LBFGS_RTOL, atol=LBFGS_RTOL)
+
+
 def to_fastnn(value: Any) -> Any:
     if isinstance(value, torch.Tensor):
         return fastnn.from_numpy(value.detach().numpy().copy())

@@ -125,6 +125,7 @@ class InformationMethods(TensorBase):
     fill_diagonal_ = _fill_diagonal
     set_ = _set
     storage_offset = _storage_offset
+    is_inference = information.is_inference
     is_signed = information.is_signed
     is_same_size = information.is_same_size
     is_set_to = _is_set_to

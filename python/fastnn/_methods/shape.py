@@ -28,8 +28,8 @@ class ShapeMethods(TensorBase):
     expand = shape_ops.expand
     expand_as = shape_ops.expand_as
     sum_to_size = shape_ops.sum_to_size
-    split = shape_ops.split
-    chunk = shape_ops.chunk
+    split = unsafe_split = shape_ops.split
+    chunk = unsafe_chunk = shape_ops.chunk
     unbind = shape_ops.unbind
     index_select = indexing.index_select
     gather = indexing.gather
