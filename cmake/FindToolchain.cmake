@@ -3,7 +3,9 @@
 set(FASTNN_CPU_MISSING "")
 if(FASTNN_CPU STREQUAL "OFF")
     set(FASTNN_CPU_MISSING "the build was configured with FASTNN_CPU=OFF")
-    return()
+    if(NOT FASTNN_CUDA_EMULATOR)
+        return()
+    endif()
 endif()
 
 include(CheckLanguage)

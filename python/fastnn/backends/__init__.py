@@ -49,16 +49,21 @@ def _load_cpu() -> Backend | None:
 _cpu_backend = _load_cpu()
 
 
+def _emulator_wanted() -> bool:
+    return os.environ.get("FASTNN_CUDA_EMULATOR", "0") not in ("", "0")
+
+
 def available() -> list[str]:
-    """Names of the backends that can be used here."""
-    return ["numpy"] if _cpu_backend is None else ["numpy", "cpu"]
+    """Names of the backends that can compute on CPU arrays here ("cuda": its kernels, under the emulator)."""
+    found = ["numpy"] if _cpu_backend is None else ["numpy", "cpu"]
+    return [*found, "cuda"] if _emulator_wanted() else found
 
 
 def set_backend(name: str) -> None:
-    """Compute on CPU arrays with backend ``name``: "numpy" or "cpu".
+    """Compute on CPU arrays with backend ``name``: "numpy", "cpu", or "cuda" under the emulator.
 
     Raises:
-        RuntimeError: "cpu" was not built.
+        RuntimeError: "cpu" was not built, or "cuda" where kernels are not emulated.
         ValueError: there is no such backend.
     """
     if name == "numpy":
@@ -67,8 +72,14 @@ def set_backend(name: str) -> None:
         if _cpu_backend is None:
             raise RuntimeError(f"the cpu backend is not available: {why_no_cpu}")
         by_type[np.ndarray] = _cpu_backend
+    elif name == "cuda":
+        if not _emulator_wanted():
+            raise RuntimeError(
+                "the cuda backend computes on device arrays: move tensors with .to('cuda')"
+            )
+        by_type[np.ndarray] = importlib.import_module(".gpu", __name__)
     else:
-        raise ValueError(f"unknown backend {name!r}; known: numpy, cpu")
+        raise ValueError(f"unknown backend {name!r}; known: numpy, cpu, cuda")
 
 
 def get_backend() -> str:
@@ -87,7 +98,7 @@ def use_backend(name: str) -> Iterator[None]:
         set_backend(previous)
 
 
-set_backend(os.environ.get("FASTNN_BACKEND") or available()[-1])
+set_backend(os.environ.get("FASTNN_BACKEND") or ("numpy" if _cpu_backend is None else "cpu"))
 
 
 _FLAGS = (

@@ -1,0 +1,46 @@
+# The `_cuda` module (nvcc) and its twin `_cuda_emulated` (the host compiler and cuda/emulator), from the same sources:
+#   cuda/<family>/*.cu       kernels and their launchers
+#   cuda/bindings/*.cpp      the Python side
+#   cuda/emulator/*.cpp      the emulator's runtime, in the emulated module only
+file(GLOB cuda_kernels CONFIGURE_DEPENDS cuda/*/*.cu)
+file(GLOB cuda_bindings CONFIGURE_DEPENDS cuda/bindings/*.cpp)
+file(GLOB cuda_emulator CONFIGURE_DEPENDS cuda/emulator/*.cpp)
+list(FILTER cuda_kernels EXCLUDE REGEX "/emulator/")
+set(cuda_warnings -Wall -Wextra -Wshadow $<$<BOOL:${FASTNN_WERROR}>:-Werror>)
+
+if(FASTNN_CUDA_EMULATOR)
+    if(NOT FASTNN_CUDA_EMULATOR MATCHES "^(plain|hooks|asan)$")
+        message(FATAL_ERROR "FASTNN_CUDA_EMULATOR wants plain, hooks or asan, got '${FASTNN_CUDA_EMULATOR}'")
+    endif()
+    # Emulated kernels want speed enough, lines for the reports, and no contraction other than what they write.
+    set(emulated_options ${cuda_warnings} -Wno-unknown-pragmas -O2 -g1 -fvisibility=hidden)
+    set(kernel_options)
+    set(link_options)
+    if(FASTNN_CUDA_EMULATOR STREQUAL "hooks")
+        # The emulator itself defines the functions that this instrumentation calls; libtsan is not linked.
+        set(kernel_options -fsanitize=thread --param=tsan-instrument-func-entry-exit=0 -Wno-tsan)
+    elseif(FASTNN_CUDA_EMULATOR STREQUAL "asan")
+        set(kernel_options -fsanitize=address,undefined -fno-sanitize-recover=undefined)
+        set(link_options -fsanitize=address,undefined)
+    endif()
+    if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$")
+        list(APPEND emulated_options -march=x86-64-v3) # half precision conversions in hardware
+    endif()
+
+    add_library(emulated_kernels OBJECT ${cuda_kernels})
+    set_source_files_properties(${cuda_kernels} PROPERTIES LANGUAGE CXX)
+    target_compile_options(emulated_kernels PRIVATE -x c++ ${emulated_options} ${kernel_options})
+    pybind11_add_module(_cuda_emulated MODULE NO_EXTRAS ${cuda_bindings} ${cuda_emulator})
+    target_compile_options(_cuda_emulated PRIVATE ${emulated_options})
+    target_link_libraries(_cuda_emulated PRIVATE emulated_kernels ${CMAKE_DL_LIBS})
+    target_link_options(_cuda_emulated PRIVATE ${link_options})
+    foreach(target emulated_kernels _cuda_emulated)
+        set_target_properties(${target} PROPERTIES POSITION_INDEPENDENT_CODE ON)
+        target_compile_features(${target} PRIVATE cxx_std_20)
+        target_include_directories(${target} PRIVATE cuda)
+        target_compile_definitions(${target} PRIVATE FASTNN_CUDA_EMULATED
+            $<$<STREQUAL:${FASTNN_CUDA_EMULATOR},asan>:SIMT_ASAN=1>)
+    endforeach()
+    set_target_properties(_cuda_emulated PROPERTIES
+        LIBRARY_OUTPUT_DIRECTORY ${CMAKE_CURRENT_SOURCE_DIR}/python/fastnn)
+endif()

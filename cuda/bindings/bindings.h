@@ -1,0 +1,11 @@
+// The families of the module, one file each.
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+namespace fastnn::cuda::bindings {
+
+void init_runtime(pybind11::module_& m);
+void init_elementwise(pybind11::module_& m);
+
+} // namespace fastnn::cuda::bindings

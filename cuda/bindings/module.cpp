@@ -1,0 +1,14 @@
+#include "bindings/bindings.h"
+
+#ifdef FASTNN_CUDA_EMULATED
+#define FASTNN_CUDA_MODULE _cuda_emulated
+#else
+#define FASTNN_CUDA_MODULE _cuda
+#endif
+
+PYBIND11_MODULE(FASTNN_CUDA_MODULE, m) {
+    using namespace fastnn::cuda::bindings;
+    m.doc() = "fastnn's CUDA kernels; fastnn.backends.gpu is what uses them.";
+    init_runtime(m);
+    init_elementwise(m);
+}

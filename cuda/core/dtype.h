@@ -1,0 +1,31 @@
+// The element types that kernels know.
+#pragma once
+
+#include <cstddef>
+
+namespace fastnn::cuda {
+
+enum class DType { float32, float64, float16, bfloat16, int32, int64, uint32, uint8, boolean };
+
+constexpr size_t size_of(DType type) {
+    switch (type) {
+    case DType::float64:
+    case DType::int64:
+        return 8;
+    case DType::float32:
+    case DType::int32:
+    case DType::uint32:
+        return 4;
+    case DType::float16:
+    case DType::bfloat16:
+        return 2;
+    default:
+        return 1;
+    }
+}
+
+constexpr bool is_float(DType type) {
+    return type <= DType::bfloat16;
+}
+
+} // namespace fastnn::cuda

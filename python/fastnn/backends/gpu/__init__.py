@@ -1,0 +1,32 @@
+"""The CUDA backend: hand-written kernels on device arrays; the rest is the NumPy backend, run by CuPy.
+
+NumPy's functions hand an array that is not NumPy's to its own library (NEP 18), so that the specification serves CuPy
+arrays as it is. The module is imported when the first device array is met.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fastnn.backends.numpy import *  # noqa: F403
+from fastnn.backends.gpu.elementwise import (
+    gelu as gelu,
+    gelu_backward as gelu_backward,
+    leaky_relu as leaky_relu,
+    leaky_relu_backward as leaky_relu_backward,
+    relu as relu,
+    relu_backward as relu_backward,
+    sigmoid as sigmoid,
+    sigmoid_backward as sigmoid_backward,
+    silu as silu,
+    silu_backward as silu_backward,
+    tanh_backward as tanh_backward,
+)
+
+name = "cuda"
+
+if TYPE_CHECKING:
+    from fastnn.backends import gpu as _this
+    from fastnn.backends.protocol import Backend
+
+    _: Backend = _this  # the module satisfies the protocol

@@ -1,0 +1,47 @@
+"""The compiled kernels, and arrays for their results.
+
+``FASTNN_CUDA_EMULATOR=1`` takes the kernels that were built for the emulator; NumPy arrays then stand in for device arrays.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+
+from fastnn.backends.protocol import Array
+
+emulated = os.environ.get("FASTNN_CUDA_EMULATOR", "0") not in ("", "0")
+
+kernels: Any
+if emulated:
+    from fastnn import _cuda_emulated as kernels
+else:
+    from fastnn import _cuda as kernels
+
+empty = np.empty  # of like=x: an array beside x
+
+
+def stream() -> int:
+    """The address of CuPy's current stream; kernels are ordered with CuPy's own."""
+    if emulated:
+        return 0
+    import cupy  # type: ignore[import-not-found,unused-ignore]
+
+    return int(cupy.cuda.get_current_stream().ptr)
+
+
+def is_float(x: Array) -> bool:
+    """True for the dtypes that kernels compute in: float16, bfloat16, float32, float64."""
+    return x.dtype.kind == "f" or x.dtype.name == "bfloat16"
+
+
+def contiguous(x: Array) -> Array:
+    """x itself where it is C-contiguous, else a copy."""
+    return x if x.flags.c_contiguous else np.ascontiguousarray(x)
+
+
+def empty_like(x: Array) -> Array:
+    """An array of x's shape and dtype, C-contiguous."""
+    return empty(x.shape, x.dtype, like=x)
