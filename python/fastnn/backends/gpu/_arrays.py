@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from typing import Any
 
@@ -14,11 +15,7 @@ from fastnn.backends.protocol import Array
 
 emulated = os.environ.get("FASTNN_CUDA_EMULATOR", "0") not in ("", "0")
 
-kernels: Any
-if emulated:
-    from fastnn import _cuda_emulated as kernels
-else:
-    from fastnn import _cuda as kernels
+kernels: Any = importlib.import_module("fastnn._cuda_emulated" if emulated else "fastnn._cuda")
 
 empty = np.empty  # of like=x: an array beside x
 
@@ -39,9 +36,11 @@ def is_float(x: Array) -> bool:
 
 def contiguous(x: Array) -> Array:
     """x itself where it is C-contiguous, else a copy."""
-    return x if x.flags.c_contiguous else np.ascontiguousarray(x)
+    dense: Array = x if x.flags.c_contiguous else np.ascontiguousarray(x)
+    return dense
 
 
 def empty_like(x: Array) -> Array:
     """An array of x's shape and dtype, C-contiguous."""
-    return empty(x.shape, x.dtype, like=x)
+    y: Array = empty(x.shape, x.dtype, like=x)
+    return y

@@ -27,7 +27,8 @@ def _run(kernel: Callable[..., None], arrays: tuple[Array, ...], parameter: floa
     y: Array = empty(views[0].shape, first.dtype, like=first)
     kernel(*views, y, parameter, stream())
     back = sorted(range(first.ndim), key=order.__getitem__)
-    return y.transpose(back)
+    in_order: Array = y.transpose(back)
+    return in_order
 
 
 def _function(name: str, fallback: Callable[..., Any]) -> Callable[..., Any]:
