@@ -11,4 +11,6 @@ PYBIND11_MODULE(FASTNN_CUDA_MODULE, m) {
     m.doc() = "fastnn's CUDA kernels; fastnn.backends.gpu is what uses them.";
     init_runtime(m);
     init_elementwise(m);
+    init_norm(m);
+    init_softmax(m);
 }

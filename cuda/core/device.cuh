@@ -108,11 +108,11 @@ SIMT_LDM(_trans, ".trans")
                      : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])                              \
                      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));          \
     }
-    SIMT_MMA(mma_m16n8k16_bf16, "m16n8k16.row.col.f32.bf16.bf16.f32")
-        SIMT_MMA(mma_m16n8k16_f16, "m16n8k16.row.col.f32.f16.f16.f32")
-            SIMT_MMA(mma_m16n8k8_tf32, "m16n8k8.row.col.f32.tf32.tf32.f32")
+SIMT_MMA(mma_m16n8k16_bf16, "m16n8k16.row.col.f32.bf16.bf16.f32")
+SIMT_MMA(mma_m16n8k16_f16, "m16n8k16.row.col.f32.f16.f16.f32")
+SIMT_MMA(mma_m16n8k8_tf32, "m16n8k8.row.col.f32.tf32.tf32.f32")
 #undef SIMT_MMA
-                __device__ __forceinline__ uint32_t cvt_tf32(float x) {
+__device__ __forceinline__ uint32_t cvt_tf32(float x) {
     uint32_t r;
     asm("cvt.rna.tf32.f32 %0, %1;" : "=r"(r) : "f"(x));
     return r;

@@ -24,6 +24,11 @@ constexpr size_t size_of(DType type) {
     }
 }
 
+// The type in which sums of elements are kept.
+constexpr DType accumulator_of(DType type) {
+    return type == DType::float64 ? DType::float64 : DType::float32;
+}
+
 constexpr bool is_float(DType type) {
     return type <= DType::bfloat16;
 }

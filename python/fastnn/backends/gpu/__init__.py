@@ -22,6 +22,22 @@ from fastnn.backends.gpu.elementwise import (
     silu_backward as silu_backward,
     tanh_backward as tanh_backward,
 )
+from fastnn.backends.gpu.norm import (
+    batch_norm as batch_norm,
+    batch_norm_backward as batch_norm_backward,
+    layer_norm as layer_norm,
+    layer_norm_backward as layer_norm_backward,
+    rms_norm as rms_norm,
+    rms_norm_backward as rms_norm_backward,
+)
+from fastnn.backends.gpu.softmax import (
+    cross_entropy as cross_entropy,
+    cross_entropy_backward as cross_entropy_backward,
+    log_softmax as log_softmax,
+    log_softmax_backward as log_softmax_backward,
+    softmax as softmax,
+    softmax_backward as softmax_backward,
+)
 
 name = "cuda"
 

@@ -34,6 +34,11 @@ def is_float(x: Array) -> bool:
     return x.dtype.kind == "f" or x.dtype.name == "bfloat16"
 
 
+def accumulator(dtype: Any) -> Any:
+    """The dtype in which sums of elements are kept: float64 for float64, else float32."""
+    return np.float64 if dtype == np.float64 else np.float32
+
+
 def contiguous(x: Array) -> Array:
     """x itself where it is C-contiguous, else a copy."""
     dense: Array = x if x.flags.c_contiguous else np.ascontiguousarray(x)
