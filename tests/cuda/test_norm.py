@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.cuda.common import DTYPES, assert_close, exact, normal
 
 from fastnn.backends import gpu
 from fastnn.backends import numpy as spec
-from tests.cuda.common import DTYPES, assert_close, exact, normal
 
 # Two values are subtracted, scaled by a square root and a division, scaled and shifted; sums of up to 5000 terms in float32
 # are off by a rounding times the square root of their number
