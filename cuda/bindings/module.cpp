@@ -12,5 +12,6 @@ PYBIND11_MODULE(FASTNN_CUDA_MODULE, m) {
     init_runtime(m);
     init_elementwise(m);
     init_norm(m);
+    init_pool(m);
     init_softmax(m);
 }

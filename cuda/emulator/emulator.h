@@ -143,6 +143,17 @@ SIMT_VOTE(__reduce_add_sync, unsigned, unsigned, p, 0, r + v)
 SIMT_VOTE(__reduce_max_sync, unsigned, unsigned, p, 0, r > v ? r : v)
 SIMT_VOTE(__reduce_min_sync, unsigned, unsigned, p, ~0u, r < v ? r : v)
 #undef SIMT_VOTE
+SIMT_INL unsigned __match_any_sync(unsigned m, int p, SIMT_HERE) {
+  return simt::vote("__match_any_sync", m, unsigned(p), [](unsigned mk, void** sl) {
+    for (unsigned l = 0; l < 32; l++)
+      if (mk >> l & 1) {
+        unsigned same = 0;
+        for (unsigned o = 0; o < 32; o++)
+          if ((mk >> o & 1) && static_cast<simt::Vote*>(sl[o])->in == static_cast<simt::Vote*>(sl[l])->in) same |= 1u << o;
+        static_cast<simt::Vote*>(sl[l])->out = same;
+      }
+  }, SIMT_SITE);
+}
 
 // ---------------------------------------------------------------- half, bfloat16
 #define SIMT_OPS(H)                                                                                  \

@@ -30,6 +30,14 @@ from fastnn.backends.gpu.norm import (
     rms_norm as rms_norm,
     rms_norm_backward as rms_norm_backward,
 )
+from fastnn.backends.gpu.pool import (
+    adaptive_avg_pool2d as adaptive_avg_pool2d,
+    adaptive_avg_pool2d_backward as adaptive_avg_pool2d_backward,
+    avg_pool2d as avg_pool2d,
+    avg_pool2d_backward as avg_pool2d_backward,
+    max_pool2d as max_pool2d,
+    max_pool2d_backward as max_pool2d_backward,
+)
 from fastnn.backends.gpu.softmax import (
     cross_entropy as cross_entropy,
     cross_entropy_backward as cross_entropy_backward,
