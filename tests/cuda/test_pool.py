@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.cuda.common import DTYPES, assert_close, exact, normal
 
 from fastnn.backends import gpu
 from fastnn.backends import numpy as spec
-from tests.cuda.common import DTYPES, assert_close, exact, normal
 
 # (shape, kernel, stride, padding, dilation, ceil_mode): plain; overlapping and padded; dilated; ragged with ceil_mode
 CASES: list[tuple[Any, ...]] = [

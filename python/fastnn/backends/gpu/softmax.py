@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from fastnn.backends import numpy as spec
 from fastnn.backends.gpu._arrays import (
     accumulator,
     contiguous,
@@ -13,7 +14,6 @@ from fastnn.backends.gpu._arrays import (
     kernels,
     stream,
 )
-from fastnn.backends import numpy as spec
 from fastnn.backends.protocol import Array
 
 
