@@ -14,4 +14,5 @@ PYBIND11_MODULE(FASTNN_CUDA_MODULE, m) {
     init_norm(m);
     init_pool(m);
     init_softmax(m);
+    init_gemm(m);
 }

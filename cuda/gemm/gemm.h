@@ -13,6 +13,8 @@ namespace fastnn::cuda {
 // of split operands, with errors like float32's; by one TF32 product.
 enum class Precision { highest, high, medium };
 enum class Activation { none, relu };
+// The block's part of the result: 64 x 64, or 128 x 128 where there are enough of them.
+enum class Tile { automatic, small, large };
 
 // One operand, `batch` matrices of strides in elements: element (i, j) of matrix b is
 // data[b * batch_stride + i * row_stride + j * col_stride]. A batch stride of 0 repeats one matrix.
@@ -36,10 +38,16 @@ struct Gemm {
     Activation activation = Activation::none;
     bool accumulate = false;
     Precision precision = Precision::highest;
-    void* workspace = nullptr; // of gemm_workspace() bytes
+    void* workspace =
+        nullptr; // of gemm_workspace() bytes, else null: the summed index is then not split
+    Tile tile = Tile::automatic;
+    int splits =
+        0; // parts of the summed index that are worked out side by side; 0: chosen by the shape
 };
 
-// The bytes of scratch memory with which a product of this shape runs best; 0 for most.
+// The parts of the summed index, and the bytes of scratch memory with which a product of this shape
+// runs best; 0 for most.
+int splits_of(const Gemm& product);
 size_t gemm_workspace(const Gemm& product);
 cudaError_t gemm(const Gemm& product, cudaStream_t stream);
 
