@@ -244,6 +244,8 @@ __device__ __forceinline__ void write_fragments(const float (&c)[MI][NJ][4], con
                                             T(out.finish(sum[1], row + n + 1, n + 1, batch)));
                         }
                         transpose_quad(v);
+                        if (out.accumulate)
+                            __syncwarp(); // a lane overwrites what its neighbours have read
                         const int64_t n = n0 + q * 32 + t * 8;
                         if (in && n < e.n)
                             simt::store(reinterpret_cast<uint4*>(row + n),
