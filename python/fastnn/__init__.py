@@ -377,6 +377,7 @@ _LEGACY = (
 )
 # Imported on first use: what training itself does not need
 _LAZY = {
+    "accelerator",
     "amp",
     "backends",
     "compiler",

@@ -25,10 +25,15 @@ _new = object.__new__
 _tensor_class: Any = None  # Tensor; set when fastnn.tensor is imported
 
 
+def as_array(data: Any) -> Any:
+    """A NumPy scalar as an array; an array of another library as it is."""
+    return data if _device.is_device_array(data) else np.asarray(data)
+
+
 def make(data: Any, node: Node | None = None) -> Tensor:
     """The tensor over ``data`` (an array, or a NumPy scalar), the result of ``node``."""
     t: Tensor = _new(_tensor_class)
-    t._data = data if type(data) is _ndarray else np.asarray(data)
+    t._data = data if type(data) is _ndarray else as_array(data)
     t._node = node
     t._requires_grad = node is not None
     t._grad = None
@@ -42,7 +47,7 @@ _watchers: list[Any] = []  # what is told of every tensor that make makes
 
 def _make_watched(data: Any, node: Node | None = None) -> Tensor:
     t: Tensor = _new(_tensor_class)
-    t._data = data if type(data) is _ndarray else np.asarray(data)
+    t._data = data if type(data) is _ndarray else as_array(data)
     t._node = node
     t._requires_grad = node is not None
     t._grad = None
@@ -152,7 +157,8 @@ class TensorBase:
     @property
     def device(self) -> _device.device:
         """Where the memory is."""
-        return _device.CPU
+        data = self._data
+        return _device.CPU if type(data) is _ndarray else _device.of(data)
 
     @property
     def ndim(self) -> int:
@@ -180,7 +186,11 @@ class TensorBase:
 
     def data_ptr(self) -> int:
         """The address of the first element."""
-        return int(self._data.__array_interface__["data"][0])
+        data = self._data
+        interface = (
+            data.__array_interface__ if type(data) is _ndarray else data.__cuda_array_interface__
+        )
+        return int(interface["data"][0])
 
     def is_contiguous(
         self, memory_format: _device.memory_format = _device.contiguous_format
@@ -251,7 +261,12 @@ class TensorBase:
     def __reduce_ex__(self, protocol: Any) -> Any:
         if self._node is not None:
             raise RuntimeError("only leaf Tensors can be pickled; use detach()")
-        return _rebuild, (type(self), np.ascontiguousarray(self._data), self._requires_grad)
+        return _rebuild, (
+            type(self),
+            np.ascontiguousarray(_device.place(self._data, _device.CPU)),
+            self._requires_grad,
+            self.device,
+        )
 
     # -- out to others ---------------------------------------------------------------------------------
 
@@ -265,7 +280,20 @@ class TensorBase:
             raise RuntimeError(
                 "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead."
             )
-        return self._data
+        data = self._data
+        if _device.is_device_array(data):
+            raise TypeError(
+                f"can't convert {self.device} device type tensor to numpy. Use Tensor.cpu() to copy the tensor to host "
+                "memory first."
+            )
+        return data
+
+    @property
+    def __cuda_array_interface__(self) -> Any:
+        data = self.detach()._data if self._requires_grad else self._data
+        if not _device.is_device_array(data):
+            raise AttributeError("a tensor on the CPU has no __cuda_array_interface__")
+        return data.__cuda_array_interface__
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
         array = self.numpy()
@@ -280,6 +308,9 @@ class TensorBase:
         return make(array) if array.dtype in _dtype.FROM_NUMPY else array
 
     def __dlpack__(self, **options: Any) -> Any:
+        data = self._data
+        if _device.is_device_array(data) and not self._requires_grad:
+            return data.__dlpack__(**options)
         return self.numpy().__dlpack__(**options)
 
     def __dlpack_device__(self) -> Any:
@@ -302,10 +333,12 @@ class TensorBase:
         return (data.astype(np.float32) if data.dtype.kind == "V" else data).tolist()
 
 
-def _rebuild(tensor_class: Any, data: Any, requires_grad: bool) -> Any:
+def _rebuild(
+    tensor_class: Any, data: Any, requires_grad: bool, device: _device.device = _device.CPU
+) -> Any:
     """A tensor from what ``copy`` and ``multiprocessing`` carry."""
     t = _new(tensor_class)
-    t._data = data
+    t._data = _device.place(data, device)
     t._node = t._grad = t._extra = None
     t._requires_grad = requires_grad
     return t

@@ -4,61 +4,141 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
+_TYPES = ("cpu", "cuda")
+
 
 class device:
-    """Where a tensor lives: "cpu".
+    """Where a tensor lives: "cpu", "cuda" (the current GPU) or "cuda:1".
+
+    A device can be named where there is none; making or moving a tensor there raises.
+
+    Args:
+        type: the name, with or without an index; a device; or an index of a GPU.
+        index: which GPU.
 
     Raises:
-        RuntimeError: a device that this build does not have.
+        RuntimeError: a name that is no device.
 
     >>> import fastnn
-    >>> fastnn.device("cpu")
-    device(type='cpu')
+    >>> fastnn.device("cuda:0")
+    device(type='cuda', index=0)
     """
 
-    __slots__ = ("index", "type")
+    __slots__ = ("_outer", "index", "type")
     type: str
     index: int | None
 
     def __init__(self, type: Any, index: int | None = None) -> None:
-        name: str = type.type if isinstance(type, device) else str(type)
-        kind, _, number = name.partition(":")
-        if kind != "cpu":
+        if isinstance(type, device):
+            self.type, self.index = type.type, type.index
+            return
+        name = f"cuda:{type}" if isinstance(type, int) else str(type)
+        kind, colon, number = name.partition(":")
+        if kind not in _TYPES or (colon and not number.isdigit()):
             raise RuntimeError(
-                f"device {name!r} is not available: this version of fastnn computes on 'cpu'"
+                f"device: {name!r} is not known; fastnn computes on 'cpu' and 'cuda', with an index as in 'cuda:0'"
             )
+        if number and index is not None:
+            raise RuntimeError(f"device: {name!r} has an index already, got index={index}")
         self.type = kind
         self.index = int(number) if number else index
 
     def __repr__(self) -> str:
-        return f"device(type='{self.type}')"
+        at = "" if self.index is None else f", index={self.index}"
+        return f"device(type='{self.type}'{at})"
 
     def __str__(self) -> str:
         return self.type if self.index is None else f"{self.type}:{self.index}"
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, device) and other.type == self.type
+        return isinstance(other, device) and (other.type, other.index) == (self.type, self.index)
 
     def __hash__(self) -> int:
-        return hash(self.type)
+        return hash((self.type, self.index))
+
+    def __reduce__(self) -> Any:
+        return device, (self.type, self.index)
 
     def __enter__(self) -> device:
-        return self  # new tensors are made on the CPU anyway
+        self._outer = default.device
+        default.device = self
+        return self
 
     def __exit__(self, *exc: object) -> None:
-        return None
+        default.device = self._outer
 
 
 CPU = device("cpu")
 
 
-def check_device(wanted: Any, operation: str) -> None:
-    """Raise RuntimeError unless ``wanted`` (None or a device) is the CPU."""
-    if wanted is not None and wanted is not CPU:
-        try:
-            device(wanted)
-        except RuntimeError as error:
-            raise RuntimeError(f"{operation}: {error}") from None
+class _Default:
+    """Where tensors are made that no argument places."""
+
+    device = CPU
+
+
+default = _Default()
+
+
+def of(array: Any) -> device:
+    """The device of an array."""
+    if isinstance(array, np.ndarray):
+        return CPU
+    return device("cuda", array.device.id)
+
+
+def resolve(wanted: Any) -> device:
+    """The device that an argument names: the default for None."""
+    if wanted is None:
+        return default.device
+    return wanted if isinstance(wanted, device) else device(wanted)
+
+
+def place(array: Any, wanted: device) -> Any:
+    """``array`` on a device; itself where it is there.
+
+    Raises:
+        RuntimeError: there is no such device.
+    """
+    if wanted.type == "cpu":
+        return array if isinstance(array, np.ndarray) else array.get()
+    from .cuda import _runtime
+
+    return _runtime.to_device(array, wanted.index)
+
+
+def prototype(wanted: Any, operation: str) -> Any:
+    """What ``like=`` of NumPy's functions takes to make an array on a device: None for the CPU.
+
+    Raises:
+        RuntimeError: there is no such device.
+    """
+    if wanted is None or wanted is CPU:
+        found = default.device if wanted is None else CPU
+    else:
+        found = resolve(wanted)
+    if found.type == "cpu":
+        return None
+    try:
+        return place(np.empty(0), found)
+    except RuntimeError as error:
+        raise RuntimeError(f"{operation}: {error}") from None
+
+
+def is_device_array(array: Any) -> bool:
+    """True for an array on a GPU."""
+    return not isinstance(array, (np.ndarray, np.generic)) and hasattr(
+        array, "__cuda_array_interface__"
+    )
+
+
+def place_beside(array: Any, like: Any) -> Any:
+    """``array`` on the device of ``like`` (None: where it is)."""
+    if like is None or type(like) is np.ndarray or not isinstance(array, (np.ndarray, np.generic)):
+        return array
+    return place(np.asarray(array), of(like))
 
 
 class memory_format:
@@ -93,12 +173,23 @@ class layout:
 strided = layout("strided")
 
 
-def check_storage(operation: str, device: Any, layout: Any, pin_memory: bool) -> None:
-    """Raise RuntimeError for a place or a way of storing that this build does not have."""
-    check_device(device, operation)
+def storage(operation: str, device: Any, layout: Any, pin_memory: bool) -> Any:
+    """The ``like=`` of arrays made for these arguments.
+
+    Raises:
+        RuntimeError: a place or a way of storing that this build does not have.
+    """
     if layout is not None and layout is not strided:
         raise RuntimeError(
             f"{operation}: layout {layout!r} is not supported; tensors are fastnn.strided"
         )
+    like = prototype(device, operation)
     if pin_memory:
-        raise RuntimeError(f"{operation}: pin_memory=True needs an accelerator, and there is none")
+        from .cuda import _runtime
+
+        reason = _runtime.why_unavailable()
+        if reason:
+            raise RuntimeError(f"{operation}: pin_memory=True needs an accelerator: {reason}")
+        if like is not None:
+            raise RuntimeError(f"{operation}: only the memory of CPU tensors can be pinned")
+    return like

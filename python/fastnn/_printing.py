@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from . import _device
+
 if TYPE_CHECKING:
     from .tensor import Tensor
 
@@ -168,7 +170,7 @@ def tensor_str(x: Tensor, name: str = "tensor") -> str:
     """The text of ``x``, such as ``tensor([1., 2.], requires_grad=True)``."""
     from ._dtype import bool_, get_default_dtype, int64
 
-    data = x._data
+    data = _device.place(x._data, _device.CPU)
     indent = len(name) + 1
     notes = []
     if data.size == 0:
@@ -182,6 +184,8 @@ def tensor_str(x: Tensor, name: str = "tensor") -> str:
         body = _lines(data, *_formatter(_summary(data, cut)), indent, cut)
         if x.dtype not in (get_default_dtype(), int64, bool_):
             notes.append(f"dtype={x.dtype!r}")
+    if data is not x._data:
+        notes.append(f"device='{x.device}'")
     if x._node is not None:
         notes.append(f"grad_fn=<{x._node.name()}>")
     elif x._requires_grad:

@@ -90,17 +90,19 @@ def get_float32_matmul_precision() -> str:
 
 
 def set_default_device(device: Any) -> None:
-    """Make new tensors on ``device``: "cpu", or None.
+    """Make new tensors on ``device``; None: on the CPU.
 
     Raises:
-        RuntimeError: another device.
+        RuntimeError: there is no such device.
     """
-    _device.check_device(device, "set_default_device")
+    chosen = _device.CPU if device is None else _device.resolve(device)
+    _device.prototype(chosen, "set_default_device")
+    _device.default.device = chosen
 
 
 def get_default_device() -> _device.device:
-    """Where new tensors are made: the CPU."""
-    return _device.CPU
+    """Where new tensors are made that no argument places."""
+    return _device.default.device
 
 
 def set_default_tensor_type(t: Any) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 
 from . import _dtype
 from ._core import make
-from ._device import check_device, check_storage, preserve_format
+from ._device import CPU, of, place, place_beside, preserve_format, prototype, storage
 from .autograd.output import accepts_out
 from .backends import by_type
 from .ops.creation import takes_size
@@ -30,7 +30,7 @@ class Generator:
     """A stream of random numbers; ``manual_seed`` starts it again.
 
     Args:
-        device: "cpu".
+        device: of the tensors drawn; the stream is the same on every device.
 
     >>> import fastnn
     >>> g = fastnn.Generator().manual_seed(1)
@@ -42,7 +42,7 @@ class Generator:
     __slots__ = ("_offset", "_seed")
 
     def __init__(self, device: Any = "cpu") -> None:
-        check_device(device, "Generator")
+        prototype(device, "Generator")
         self._seed = 67280421310721
         self._offset = 0
 
@@ -76,7 +76,7 @@ class Generator:
             raise RuntimeError(
                 f"set_state: expected a uint8 tensor of 16 elements, got {state.dtype} {tuple(state.shape)}"
             )
-        seed, offset = np.ascontiguousarray(data).view("<u8")
+        seed, offset = np.ascontiguousarray(data, like=data).view("<u8")
         self._seed, self._offset = int(seed), int(offset)
         return self
 
@@ -184,8 +184,10 @@ def _floating(dtype: _dtype.dtype | None, operation: str) -> np.dtype[Any]:
     return d.numpy
 
 
-def _finish(array: Any, requires_grad: bool, memory_format: Any = preserve_format) -> Tensor:
-    out = make(array)
+def _finish(
+    array: Any, requires_grad: bool, like: Any, memory_format: Any = preserve_format
+) -> Tensor:
+    out = make(place_beside(array, like))
     if memory_format is not preserve_format:
         out = out.contiguous(memory_format)
     return out.requires_grad_() if requires_grad else out
@@ -204,8 +206,10 @@ def rand(
     out: Tensor | None = None,
 ) -> Tensor:
     """Uniform random numbers in [0, 1) of shape ``size``."""
-    check_storage("rand", device, layout, pin_memory)
-    return _finish(uniform_array(_sizes(size), _floating(dtype, "rand"), generator), requires_grad)
+    like = storage("rand", device, layout, pin_memory)
+    return _finish(
+        uniform_array(_sizes(size), _floating(dtype, "rand"), generator), requires_grad, like
+    )
 
 
 @accepts_out
@@ -221,8 +225,10 @@ def randn(
     out: Tensor | None = None,
 ) -> Tensor:
     """Standard normal random numbers of shape ``size``."""
-    check_storage("randn", device, layout, pin_memory)
-    return _finish(normal_array(_sizes(size), _floating(dtype, "randn"), generator), requires_grad)
+    like = storage("randn", device, layout, pin_memory)
+    return _finish(
+        normal_array(_sizes(size), _floating(dtype, "randn"), generator), requires_grad, like
+    )
 
 
 def rand_like(
@@ -237,11 +243,11 @@ def rand_like(
     memory_format: Any = preserve_format,
 ) -> Tensor:
     """``rand`` of input's shape and dtype."""
-    check_storage("rand_like", device, layout, pin_memory)
+    like = storage("rand_like", of(input._data) if device is None else device, layout, pin_memory)
     drawn = uniform_array(
         input._data.shape, _floating(dtype or input.dtype, "rand_like"), generator
     )
-    return _finish(drawn, requires_grad, memory_format)
+    return _finish(drawn, requires_grad, like, memory_format)
 
 
 def randn_like(
@@ -256,11 +262,11 @@ def randn_like(
     memory_format: Any = preserve_format,
 ) -> Tensor:
     """``randn`` of input's shape and dtype."""
-    check_storage("randn_like", device, layout, pin_memory)
+    like = storage("randn_like", of(input._data) if device is None else device, layout, pin_memory)
     drawn = normal_array(
         input._data.shape, _floating(dtype or input.dtype, "randn_like"), generator
     )
-    return _finish(drawn, requires_grad, memory_format)
+    return _finish(drawn, requires_grad, like, memory_format)
 
 
 @accepts_out
@@ -282,7 +288,7 @@ def randint(
     Raises:
         RuntimeError: an empty range.
     """
-    check_storage("randint", device, layout, pin_memory)
+    like = storage("randint", device, layout, pin_memory)
     if size is None:
         low, high, size = 0, low, high
     elif high is None:
@@ -295,7 +301,7 @@ def randint(
     n = int(np.prod(shape, dtype=np.int64))
     span = np.uint64(int(high) - int(low))
     drawn = (_words64(n, generator) % span).astype(np.int64) + low
-    return _finish(drawn.reshape(shape).astype((dtype or _dtype.int64).numpy), requires_grad)
+    return _finish(drawn.reshape(shape).astype((dtype or _dtype.int64).numpy), requires_grad, like)
 
 
 def randint_like(
@@ -321,10 +327,10 @@ def randint_like(
         generator=generator,
         dtype=dtype or input.dtype,
         layout=layout,
-        device=device,
+        device=of(input._data) if device is None else device,
         pin_memory=pin_memory,
     )
-    return _finish(drawn._data, requires_grad, memory_format)
+    return _finish(drawn._data, requires_grad, None, memory_format)
 
 
 @accepts_out
@@ -340,9 +346,9 @@ def randperm(
     out: Tensor | None = None,
 ) -> Tensor:
     """A random order of 0 .. n - 1."""
-    check_storage("randperm", device, layout, pin_memory)
+    like = storage("randperm", device, layout, pin_memory)
     order = np.argsort(_words64(int(n), generator), kind="stable")
-    return _finish(order.astype((dtype or _dtype.int64).numpy), requires_grad)
+    return _finish(order.astype((dtype or _dtype.int64).numpy), requires_grad, like)
 
 
 @accepts_out
@@ -364,10 +370,10 @@ def normal(
     Raises:
         RuntimeError: a negative ``std``, or numbers without a size.
     """
-    check_storage("normal", device, layout, pin_memory)
+    like = storage("normal", device, layout, pin_memory)
     tensors = [v for v in (mean, std) if isinstance(v, Tensor)]
     m, s = (v._data if isinstance(v, Tensor) else v for v in (mean, std))
-    if np.any(np.asarray(s) < 0):
+    if bool((s < 0).any()) if hasattr(s, "any") else s < 0:
         raise RuntimeError(f"normal expects all elements of std >= 0.0, but found std {std}")
     if tensors:
         if size is not None:
@@ -378,8 +384,11 @@ def normal(
         if size is None:
             raise TypeError("normal: numbers need a size")
         shape, d = _sizes((size,)), _floating(dtype, "normal")
-    drawn = normal_array(shape, d, generator) * np.asarray(s, d) + np.asarray(m, d)
-    return _finish(np.asarray(drawn, d), requires_grad)
+    if tensors:
+        like = tensors[0]._data
+    drawn = place_beside(normal_array(shape, d, generator), like)
+    m, s = (v.astype(d) if hasattr(v, "astype") else d.type(v) for v in (m, s))
+    return _finish(drawn * s + m, requires_grad, None)
 
 
 @accepts_out
@@ -396,10 +405,10 @@ def bernoulli(
         RuntimeError: a probability outside [0, 1].
     """
     data = input._data
-    chance = data if p is None else np.asarray(p)
+    chance = data if p is None else np.full((), p, like=data)
     if chance.size and not (chance.min() >= 0 and chance.max() <= 1):
         raise RuntimeError("bernoulli expects all probabilities between 0 and 1")
-    u = uniform_array(data.shape, np.dtype(np.float32), generator)
+    u = place_beside(uniform_array(data.shape, np.dtype(np.float32), generator), data)
     return make((u < chance).astype(data.dtype))
 
 
@@ -424,7 +433,7 @@ def multinomial(
     >>> fastnn.multinomial(fastnn.tensor([0., 0., 3.]), 2, replacement=True)
     tensor([2, 2])
     """
-    weights = np.atleast_2d(input._data.astype(np.float64))
+    weights = np.atleast_2d(place(input._data, CPU).astype(np.float64))
     if input._data.ndim not in (1, 2) or input._data.dtype.kind in "iub":
         raise RuntimeError(
             f"multinomial: expects a floating vector or matrix, got {input.dtype} {tuple(input.shape)}"
@@ -458,7 +467,11 @@ def multinomial(
             clocks = -np.log(u) / weights
         clocks[weights == 0] = np.inf
         drawn = np.argsort(clocks, 1, kind="stable")[:, :num_samples]
-    return make(np.ascontiguousarray(drawn if input._data.ndim == 2 else drawn[0]))
+    return make(
+        place_beside(
+            np.ascontiguousarray(drawn if input._data.ndim == 2 else drawn[0]), input._data
+        )
+    )
 
 
 def poisson(input: Tensor, generator: Generator | None = None) -> Tensor:

@@ -187,7 +187,7 @@ class _Encoder:
             return value if math.isfinite(value) else {"float": repr(value)}
         if isinstance(value, fastnn.Tensor):
             kind = "parameter" if isinstance(value, fastnn.nn.Parameter) else "tensor"
-            node: dict[str, Any] = {kind: self.add(value.detach().numpy(), path)}
+            node: dict[str, Any] = {kind: self.add(value.detach().cpu().numpy(), path)}
             if value.requires_grad:
                 node["requires_grad"] = True
             return node
@@ -204,7 +204,7 @@ class _Encoder:
         if isinstance(value, fastnn.dtype):
             return {"dtype": value.name}
         if isinstance(value, fastnn.device):
-            return {"device": value.type}
+            return {"device": str(value)}
         if type(value) is Counter and all(type(n) is int for n in value.values()):
             return {"counter": self.encode_items(value.items(), path)}
         if type(value) is OrderedDict:

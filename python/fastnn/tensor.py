@@ -11,7 +11,6 @@ import numpy as np
 
 from . import _core, _device, _dtype
 from ._core import TensorBase, make
-from ._device import check_device
 from ._dtype import dtype as DType
 from ._methods.creation import CreationMethods
 from ._methods.elementwise import ElementwiseMethods
@@ -27,6 +26,7 @@ from .autograd.grad_mode import mode
 from .autograd.inplace import extra_of, write
 from .ops import comparison, creation, elementwise, gemm, indexing, promotion, unary
 from .ops import shape as shape_ops
+from .ops.transfer import transfer
 
 _Float: TypeAlias = float  # Tensor.float hides the type
 
@@ -298,7 +298,7 @@ class Tensor(
     ) -> Tensor:
         """This tensor with another dtype, device or memory format; itself where nothing changes.
 
-        ``non_blocking`` changes nothing on the CPU, as in PyTorch.
+        ``non_blocking`` changes nothing: a copy from ordinary memory blocks in PyTorch too.
         """
         flags = []
         for arg in args:
@@ -312,8 +312,9 @@ class Tensor(
                 device = arg
         if len(flags) > 1:
             copy = flags[1]
-        check_device(device, "to")
         out = self
+        if device is not None:
+            out = transfer(out, _device.resolve(device))
         if dtype is not None:
             out = promotion.cast(out, _dtype.as_numpy_dtype(dtype))
         if memory_format is not _device.preserve_format:
@@ -386,8 +387,8 @@ class Tensor(
         return self.to(_dtype.uint8, memory_format=memory_format)
 
     def cpu(self, memory_format: _device.memory_format = _device.preserve_format) -> Tensor:
-        """This tensor on the CPU: itself."""
-        return self.to(memory_format=memory_format)
+        """This tensor on the CPU; itself where it is there."""
+        return self.to(_device.CPU, memory_format=memory_format)
 
     def contiguous(
         self, memory_format: _device.memory_format = _device.contiguous_format

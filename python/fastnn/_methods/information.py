@@ -12,7 +12,7 @@ from .._core import TensorBase, make
 from ..autograd import version
 from ..autograd.grad_mode import mode
 from ..autograd.inplace import write
-from ..ops import creation, information, views
+from ..ops import creation, information, transfer, views
 from ..ops import shape as shape_ops
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def _to_dense(input: Tensor) -> Tensor:
 
 
 def _is_pinned(input: Tensor) -> bool:
-    """False: memory is pinned for a GPU only."""
+    """False: which memory is page-locked is not recorded."""
     return False
 
 
@@ -134,6 +134,7 @@ class InformationMethods(TensorBase):
     is_conj = information.is_conj
     is_neg = information.is_neg
     is_pinned = _is_pinned
+    pin_memory = transfer.pin_memory
     get_device = information.get_device
     cuda = _cuda
     conj = information.conj
@@ -179,13 +180,13 @@ class InformationMethods(TensorBase):
 
     @property
     def is_cpu(self) -> bool:
-        """True: the memory is the CPU's."""
-        return True
+        """True where the memory is the CPU's."""
+        return not _device.is_device_array(self._data)
 
     @property
     def is_cuda(self) -> bool:
-        """False: the memory is the CPU's."""
-        return False
+        """True where the memory is a GPU's."""
+        return _device.is_device_array(self._data)
 
     @property
     def is_sparse(self) -> bool:

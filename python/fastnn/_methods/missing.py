@@ -14,7 +14,7 @@ from .._help import missing
 NAMES = (
     "as_subclass", "ccol_indices", "cdouble", "cfloat", "chalf", "coalesce", "col_indices", "crow_indices", "dense_dim",
     "dequantize", "dim_order", "eig", "imag", "indices", "int_repr", "ipu", "is_coalesced", "is_shared", "istft", "lstsq",
-    "map2_", "mtia", "narrow_copy", "new", "nonzero_static", "output_nr", "pin_memory", "q_scale", "q_zero_point",
+    "map2_", "mtia", "narrow_copy", "new", "nonzero_static", "output_nr", "q_scale", "q_zero_point",
     "qscheme", "record_stream", "reinforce", "resize", "resize_as", "row_indices", "share_memory_", "smm", "solve",
     "sparse_dim", "sparse_mask", "sparse_resize_", "stft", "storage", "storage_type", "symeig", "to_mkldnn",
     "to_padded_tensor", "to_sparse", "to_sparse_bsc", "to_sparse_bsr", "to_sparse_coo", "to_sparse_csc",

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .. import _core
+from .. import _core, _device
 from ..backends import by_type
 from . import version
 from .grad_mode import mode
@@ -233,7 +233,7 @@ def _walk(
                 if rule is None:
                     leaves[leaf] = _run_hooks(own, leaves[leaf], create_graph)
                 else:  # a hook knows gradients of the leaf's shape
-                    entries = [_run_hooks(own, np.asarray(g), False) for g in leaves[leaf]]
+                    entries = [_run_hooks(own, _core.as_array(g), False) for g in leaves[leaf]]
                     leaves[leaf] = np.stack(entries)
         return [leaves.get(x) if x._node is None else captured.get(x._node) for x in inputs]
     while leaves:
@@ -271,7 +271,7 @@ def _accumulate(leaf: Tensor, g: Any, shared: bool, create_graph: bool) -> None:
         leaf._grad = g if old is None else old + g
     elif old is None:
         if type(g) is not np.ndarray:
-            g = np.asarray(g)
+            g = g.copy() if _device.is_device_array(g) else np.asarray(g)
         elif shared or isinstance(g.base, np.ndarray) or not g.flags.writeable:
             g = g.copy()
         leaf._grad = _core.make(g)
@@ -312,12 +312,12 @@ def root_gradient(root: Tensor, gradient: Any, create_graph: bool) -> Any:
             raise RuntimeError(
                 f"grad can be implicitly created only for scalar outputs, got shape {data.shape}; pass gradient="
             )
-        if data.ndim == 0 and not create_graph:
+        if data.ndim == 0 and not create_graph and type(data) is np.ndarray:
             one = _ONES.get(data.dtype)
             if one is None:
                 one = _ONES[data.dtype] = np.ones((), data.dtype)
             return one
-        ones = np.ones(data.shape, data.dtype)
+        ones = np.ones_like(data)
         return _core.make(ones) if create_graph else ones
     if not isinstance(gradient, _core.TensorBase):
         raise TypeError(
@@ -469,16 +469,16 @@ def grad(
                     "grad: one of the differentiated tensors appears to not have been used in the graph; "
                     "set allow_unused=True if this is the desired behavior"
                 )
-        result.append(g if g is None or create_graph else _core.make(np.array(g)))
+        result.append(g if g is None or create_graph else _core.make(g.copy()))
     return tuple(result)
 
 
 def _stacked(x: Any, g: Any, n: int, allow_unused: bool | None, materialize: bool) -> Any:
     """What ``grad`` gives for input ``x``: the batch of its gradients, or what stands for none."""
     if g is not None:
-        return _core.make(np.array(g))
+        return _core.make(g.copy())
     if materialize:
-        return _core.make(np.zeros((n, *x._data.shape), x._data.dtype))
+        return _core.make(np.zeros((n, *x._data.shape), x._data.dtype, like=x._data))
     if not allow_unused:
         raise RuntimeError(
             "grad: one of the differentiated tensors appears to not have been used in the graph; "
@@ -513,7 +513,9 @@ def _batched(
         )
     (n,) = sizes
     if n == 0:
-        return tuple(_core.make(np.zeros((0, *x._data.shape), x._data.dtype)) for x in ins)
+        return tuple(
+            _core.make(np.zeros((0, *x._data.shape), x._data.dtype, like=x._data)) for x in ins
+        )
     hooks_on_nodes = node_hooks or before_hooks or after_hooks
     if not (create_graph or hooks_on_nodes or check_gradients is not None):
         from ..ops.batched import backward as rule

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .. import _core
+from .. import _core, _device
 from . import version
 from .grad_mode import mode
 from .node import Node, edge_of
@@ -83,7 +83,7 @@ class AsStridedBackward0(Node):
 
     def backward(self, g: Any) -> tuple[Any, ...]:
         index, shape = self.saved
-        out = np.zeros(shape, g.dtype)
+        out = np.zeros(shape, g.dtype, like=g)
         np.add.at(out, index, g)
         return (out,)
 
@@ -107,7 +107,7 @@ class CopySlices(Node):
 
     def backward_graph(self, g: Tensor) -> tuple[Any, ...]:
         (index,) = self.saved
-        mask = np.ones(g._data.shape, g._data.dtype)
+        mask = np.ones_like(g._data)
         mask[index] = 0
 
         return g * _core.make(mask), g[index]
@@ -193,6 +193,8 @@ def write(x: Tensor, result: Tensor, operation: str) -> Tensor:
 
         result = cast(result, data.dtype)
         new = result._data
+    if type(new) is not type(data):
+        new = _device.place(new, x.device)
     np.copyto(data, new)
     version.bump(data)
     if mode.enabled and (result._requires_grad or x._requires_grad):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from .._device import check_device
 from ..ops import activation as ops
 from ..ops import activation_table as table
 from ..ops.creation import empty
@@ -322,10 +321,9 @@ class PReLU(Module):
         self, num_parameters: int = 1, init: float = 0.25, device: Any = None, dtype: Any = None
     ) -> None:
         super().__init__()
-        check_device(device, "PReLU")
         self.num_parameters = num_parameters
         self.init = init
-        self.weight = Parameter(empty(num_parameters, dtype=dtype))
+        self.weight = Parameter(empty(num_parameters, device=device, dtype=dtype))
         self.reset_parameters()
 
     def reset_parameters(self) -> None:

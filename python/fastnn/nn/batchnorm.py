@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from .._device import check_device
 from ..ops.creation import ones, tensor, zeros
 from ..ops.norm import batch_norm
 from ..tensor import Tensor
@@ -36,28 +35,31 @@ class _NormBase(Module):
         bias: bool = True,
     ) -> None:
         super().__init__()
-        check_device(device, type(self).__name__)
         self.num_features = num_features
         self.eps = eps
         self.momentum = momentum
         self.affine = affine
         self.track_running_stats = track_running_stats
         n = num_features
-        self.register_parameter("weight", Parameter(ones(n, dtype=dtype)) if affine else None)
         self.register_parameter(
-            "bias", Parameter(zeros(n, dtype=dtype)) if affine and bias else None
+            "weight", Parameter(ones(n, device=device, dtype=dtype)) if affine else None
+        )
+        self.register_parameter(
+            "bias", Parameter(zeros(n, device=device, dtype=dtype)) if affine and bias else None
         )
         track = track_running_stats
-        self.register_buffer("running_mean", zeros(n, dtype=dtype) if track else None)
-        self.register_buffer("running_var", ones(n, dtype=dtype) if track else None)
-        self.register_buffer("num_batches_tracked", tensor(0) if track else None)
+        self.register_buffer(
+            "running_mean", zeros(n, device=device, dtype=dtype) if track else None
+        )
+        self.register_buffer("running_var", ones(n, device=device, dtype=dtype) if track else None)
+        self.register_buffer("num_batches_tracked", tensor(0, device=device) if track else None)
 
     def reset_running_stats(self) -> None:
         """Forget the running statistics."""
         if self.running_mean is not None and self.running_var is not None:
             self.running_mean.zero_()
             self.running_var.fill_(1)
-            self.num_batches_tracked = tensor(0)
+            self.num_batches_tracked = self.num_batches_tracked * 0
 
     def reset_parameters(self) -> None:
         """Forget the running statistics; weight 1, bias 0."""

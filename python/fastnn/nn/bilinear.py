@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from .._device import check_device
 from ..ops.bilinear import bilinear
 from ..ops.creation import empty
 from ..tensor import Tensor
@@ -42,15 +41,16 @@ class Bilinear(Module):
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        check_device(device, "Bilinear")
         if in1_features <= 0:
             raise ValueError(f"in1_features must be > 0, but got (in1_features={in1_features})")
         self.in1_features = in1_features
         self.in2_features = in2_features
         self.out_features = out_features
-        self.weight = Parameter(empty(out_features, in1_features, in2_features, dtype=dtype))
+        self.weight = Parameter(
+            empty(out_features, in1_features, in2_features, device=device, dtype=dtype)
+        )
         self.register_parameter(
-            "bias", Parameter(empty(out_features, dtype=dtype)) if bias else None
+            "bias", Parameter(empty(out_features, device=device, dtype=dtype)) if bias else None
         )
         self.reset_parameters()
 

@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from .._device import check_device
 from ..ops import conv as conv_ops
 from ..ops import conv_nd
 from ..ops.conv import numbers
@@ -46,7 +45,6 @@ class _Convolution(Module):
     ) -> None:
         super().__init__()
         name = type(self).__name__
-        check_device(device, name)
         if groups <= 0:
             raise ValueError("groups must be a positive integer")
         for label, channels in (("in_channels", in_channels), ("out_channels", out_channels)):
@@ -77,9 +75,11 @@ class _Convolution(Module):
             raise ValueError("padding='same' is not supported for strided convolutions")
         self._pad_widths = self._widths_around()
         first, second = (in_channels, out_channels) if transposed else (out_channels, in_channels)
-        self.weight = Parameter(empty((first, second // groups, *self.kernel_size), dtype=dtype))
+        self.weight = Parameter(
+            empty((first, second // groups, *self.kernel_size), device=device, dtype=dtype)
+        )
         self.register_parameter(
-            "bias", Parameter(empty(out_channels, dtype=dtype)) if bias else None
+            "bias", Parameter(empty(out_channels, device=device, dtype=dtype)) if bias else None
         )
         self.reset_parameters()
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from .._device import check_device
 from ..autograd.grad_mode import no_grad
 from ..ops.creation import empty
 from ..ops.embedding import embedding, embedding_bag
@@ -33,7 +32,6 @@ class _Table(Module):
         dtype: Any,
     ) -> None:
         name = type(self).__name__
-        check_device(device, name)
         if sparse:
             raise ValueError(
                 f"{name}: sparse=True is not supported: there are no sparse tensors; leave it out"
@@ -50,7 +48,8 @@ class _Table(Module):
         self.sparse = False
         if given is None:
             self.weight = Parameter(
-                empty(num_embeddings, embedding_dim, dtype=dtype), requires_grad=not freeze
+                empty(num_embeddings, embedding_dim, device=device, dtype=dtype),
+                requires_grad=not freeze,
             )
             self.reset_parameters()
         else:

@@ -178,7 +178,9 @@ def eye_(tensor: Tensor) -> Tensor:
     """
     if tensor._data.ndim != 2:
         raise ValueError("Only tensors with 2 dimensions are supported")
-    return tensor.copy_(make(np.eye(*tensor._data.shape, dtype=tensor._data.dtype)))
+    return tensor.copy_(
+        make(np.eye(*tensor._data.shape, dtype=tensor._data.dtype, like=tensor._data))
+    )
 
 
 @no_grad()
@@ -193,7 +195,7 @@ def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
         raise ValueError("Only tensors with 3, 4, or 5 dimensions are supported")
     if shape[0] % groups:
         raise ValueError("dim 0 must be divisible by groups")
-    values = np.zeros(shape, tensor._data.dtype)
+    values = np.zeros(shape, tensor._data.dtype, like=tensor._data)
     rows = shape[0] // groups
     middle = tuple(n // 2 for n in shape[2:])
     for group in range(groups):

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from .._core import normalize_dim
-from .._device import check_device
 from ..ops.creation import empty
 from ..ops.gemm import linear
 from ..tensor import Tensor
@@ -54,12 +53,11 @@ class Linear(Module):
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        check_device(device, "Linear")
         self.in_features = in_features
         self.out_features = out_features
-        self.weight = Parameter(empty(out_features, in_features, dtype=dtype))
+        self.weight = Parameter(empty(out_features, in_features, device=device, dtype=dtype))
         self.register_parameter(
-            "bias", Parameter(empty(out_features, dtype=dtype)) if bias else None
+            "bias", Parameter(empty(out_features, device=device, dtype=dtype)) if bias else None
         )
         self.reset_parameters()
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 from .. import _dtype
-from .._device import check_device
+from ..autograd.grad_mode import no_grad
 from ..ops.creation import empty_like
 from ..tensor import Tensor
 from .hooks import (
@@ -427,9 +427,10 @@ class Module(HookMethods, StateMethods):
             if p is not None:
                 grad = p.grad
                 p.grad = None
-                p._data = fn(p.detach())._data
-                if grad is not None:
-                    p.grad = fn(grad)
+                with no_grad():
+                    p._data = fn(p.detach())._data
+                    if grad is not None:
+                        p.grad = fn(grad)
         for name, b in self._buffers.items():
             if b is not None:
                 self._buffers[name] = fn(b)
@@ -477,22 +478,20 @@ class Module(HookMethods, StateMethods):
         return self.to(_dtype.bfloat16)
 
     def cpu(self: M) -> M:
-        """On the CPU: this module."""
-        return self
+        """Move parameters and buffers to the CPU."""
+        return self._apply(lambda t: t.cpu())
 
     def cuda(self: M, device: Any = None) -> M:
-        """Move to a GPU.
+        """Move parameters and buffers to a GPU.
 
         Raises:
             RuntimeError: there is none that this build can use.
         """
-        check_device("cuda" if device is None else device, "Module.cuda")
-        return self
+        return self._apply(lambda t: t.cuda(device))
 
     def to_empty(self: M, *, device: Any, recurse: bool = True) -> M:
         """Give parameters and buffers new memory, not initialized."""
-        check_device(device, "Module.to_empty")
-        return self._apply(lambda t: empty_like(t), recurse=recurse)
+        return self._apply(lambda t: empty_like(t, device=device), recurse=recurse)
 
     def share_memory(self: M) -> M:
         """This module; memory that processes share is a matter of its tensors."""

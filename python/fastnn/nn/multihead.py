@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from .._device import check_device
 from ..ops.creation import empty
 from ..ops.multihead import multi_head_attention_forward
 from ..tensor import Tensor
@@ -61,7 +60,6 @@ class MultiheadAttention(Module):
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        check_device(device, "MultiheadAttention")
         if embed_dim <= 0 or num_heads <= 0:
             raise ValueError(
                 f"embed_dim and num_heads must be greater than 0, got embed_dim={embed_dim} and num_heads={num_heads} "
@@ -88,12 +86,13 @@ class MultiheadAttention(Module):
         }
         for name, shape in shapes.items():
             self.register_parameter(
-                name, None if shape is None else Parameter(empty(*shape, dtype=dtype))
+                name,
+                None if shape is None else Parameter(empty(*shape, device=device, dtype=dtype)),
             )
-        self.out_proj = NonDynamicallyQuantizableLinear(e, e, bias=bias, dtype=dtype)
+        self.out_proj = NonDynamicallyQuantizableLinear(e, e, bias=bias, device=device, dtype=dtype)
         for name in ("bias_k", "bias_v"):
             self.register_parameter(
-                name, Parameter(empty(1, 1, e, dtype=dtype)) if add_bias_kv else None
+                name, Parameter(empty(1, 1, e, device=device, dtype=dtype)) if add_bias_kv else None
             )
         self.add_zero_attn = add_zero_attn
         self._reset_parameters()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from .._device import check_device
 from ..ops import norm_rows
 from ..ops.creation import ones, zeros
 from ..tensor import Tensor
@@ -48,15 +47,16 @@ class LayerNorm(Module):
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        check_device(device, "LayerNorm")
         self.normalized_shape = _shape(normalized_shape)
         self.eps = eps
         self.elementwise_affine = elementwise_affine
         shape = self.normalized_shape
         affine = elementwise_affine
-        self.register_parameter("weight", Parameter(ones(shape, dtype=dtype)) if affine else None)
         self.register_parameter(
-            "bias", Parameter(zeros(shape, dtype=dtype)) if affine and bias else None
+            "weight", Parameter(ones(shape, device=device, dtype=dtype)) if affine else None
+        )
+        self.register_parameter(
+            "bias", Parameter(zeros(shape, device=device, dtype=dtype)) if affine and bias else None
         )
 
     def reset_parameters(self) -> None:
@@ -100,13 +100,14 @@ class RMSNorm(Module):
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        check_device(device, "RMSNorm")
         self.normalized_shape = _shape(normalized_shape)
         self.eps = eps
         self.elementwise_affine = elementwise_affine
         self.register_parameter(
             "weight",
-            Parameter(ones(self.normalized_shape, dtype=dtype)) if elementwise_affine else None,
+            Parameter(ones(self.normalized_shape, device=device, dtype=dtype))
+            if elementwise_affine
+            else None,
         )
 
     def reset_parameters(self) -> None:
@@ -149,7 +150,6 @@ class GroupNorm(Module):
         bias: bool = True,
     ) -> None:
         super().__init__()
-        check_device(device, "GroupNorm")
         if num_groups <= 0 or num_channels % num_groups:
             raise ValueError(
                 f"num_channels ({num_channels}) must be divisible by num_groups ({num_groups})"
@@ -159,9 +159,11 @@ class GroupNorm(Module):
         self.eps = eps
         self.affine = affine
         n = num_channels
-        self.register_parameter("weight", Parameter(ones(n, dtype=dtype)) if affine else None)
         self.register_parameter(
-            "bias", Parameter(zeros(n, dtype=dtype)) if affine and bias else None
+            "weight", Parameter(ones(n, device=device, dtype=dtype)) if affine else None
+        )
+        self.register_parameter(
+            "bias", Parameter(zeros(n, device=device, dtype=dtype)) if affine and bias else None
         )
 
     def reset_parameters(self) -> None:

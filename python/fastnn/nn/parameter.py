@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
+from .._core import as_array
 from ..tensor import Tensor
 
 
@@ -23,7 +22,7 @@ class Parameter(Tensor):
     def __init__(self, data: Any = None, requires_grad: bool = True) -> None:
         if data is None:
             data = Tensor()
-        self._data = data._data if isinstance(data, Tensor) else np.asarray(data)
+        self._data = data._data if isinstance(data, Tensor) else as_array(data)
         self._node = self._grad = self._extra = None
         self._requires_grad = False
         if requires_grad:
@@ -50,7 +49,7 @@ class Buffer(Tensor):
     def __init__(self, data: Any = None, *, persistent: bool = True) -> None:
         if data is None:
             data = Tensor()
-        self._data = data._data if isinstance(data, Tensor) else np.asarray(data)
+        self._data = data._data if isinstance(data, Tensor) else as_array(data)
         self._node = self._grad = self._extra = None
         self._requires_grad = False
         self.persistent = persistent

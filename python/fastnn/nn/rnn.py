@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from .._core import make
-from .._device import check_device
 from ..ops import rnn as ops
 from ..ops.creation import empty, zeros
 from ..tensor import Tensor
@@ -44,8 +43,6 @@ class RNNBase(Module):
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        name = type(self).__name__
-        check_device(device, name)
         if isinstance(dropout, bool) or not 0 <= dropout <= 1:
             raise ValueError(
                 "dropout should be a number in range [0, 1] representing the probability of an element being zeroed, "
@@ -96,7 +93,9 @@ class RNNBase(Module):
                 names = []
                 for kind, shape in shapes.items():
                     names.append(f"{kind}_l{layer}{suffix}")
-                    self.register_parameter(names[-1], Parameter(empty(*shape, dtype=dtype)))
+                    self.register_parameter(
+                        names[-1], Parameter(empty(*shape, device=device, dtype=dtype))
+                    )
                 self._weight_names.append(names)
         self.reset_parameters()
 
@@ -232,7 +231,7 @@ class RNNBase(Module):
         if self.mode == "LSTM":
             shapes.append((*hidden[:2], self.hidden_size))
         if hx is None:
-            return tuple(make(np.zeros(s, x._data.dtype)) for s in shapes)
+            return tuple(make(np.zeros(s, x._data.dtype, like=x._data)) for s in shapes)
         names = ("hidden[0]", "hidden[1]") if len(shapes) == 2 else ("hidden",)
         for h, shape, label in zip(hx, shapes, names, strict=True):
             self.check_hidden_size(h, shape, f"Expected {label} size {{}}, got {{}}")
@@ -385,15 +384,16 @@ class RNNCellBase(Module):
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        check_device(device, type(self).__name__)
         self.input_size = input_size
         self.hidden_size = hidden_size
         self.bias = bias
         rows = num_chunks * hidden_size
-        self.weight_ih = Parameter(empty(rows, input_size, dtype=dtype))
-        self.weight_hh = Parameter(empty(rows, hidden_size, dtype=dtype))
+        self.weight_ih = Parameter(empty(rows, input_size, device=device, dtype=dtype))
+        self.weight_hh = Parameter(empty(rows, hidden_size, device=device, dtype=dtype))
         for name in ("bias_ih", "bias_hh"):
-            self.register_parameter(name, Parameter(empty(rows, dtype=dtype)) if bias else None)
+            self.register_parameter(
+                name, Parameter(empty(rows, device=device, dtype=dtype)) if bias else None
+            )
         self.reset_parameters()
 
     def reset_parameters(self) -> None:

@@ -409,10 +409,7 @@ class Transformer(Module):
         tensor([[0., -inf],
                 [0., 0.]])
         """
-        from .._device import check_device
-
-        check_device(device, "generate_square_subsequent_mask")
-        return _causal_mask(sz, dtype)
+        return _causal_mask(sz, dtype).to(device=device)
 
     def _reset_parameters(self) -> None:
         """Draw new values, Glorot's, for all matrices."""

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from .._core import make
+from .._core import as_array, make
 from .._dtype import get_default_dtype
 from ..autograd.grad_mode import mode
 from ..autograd.node import Node, edge_of
@@ -103,7 +101,7 @@ def sigmoid(input: Tensor) -> Tensor:
         return sigmoid(cast(input, get_default_dtype().numpy))
     out = by_type[type(data)].sigmoid(data)
     if input._requires_grad and mode.enabled:
-        out = np.asarray(out)
+        out = as_array(out)
         return make(out, SigmoidBackward0((edge_of(input),), (out,)))
     return make(out)
 
@@ -126,6 +124,6 @@ def tanh(input: Tensor) -> Tensor:
         return tanh(cast(input, get_default_dtype().numpy))
     out = by_type[type(data)].tanh(data)
     if input._requires_grad and mode.enabled:
-        out = np.asarray(out)
+        out = as_array(out)
         return make(out, TanhBackward0((edge_of(input),), (out,)))
     return make(out)

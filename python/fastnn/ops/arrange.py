@@ -220,12 +220,12 @@ def triu_indices(
 
 
 def _indices(mask: Any, dtype: Any, device: Any, operation: str) -> Tensor:
-    from .._device import check_device
+    from .._device import place_beside, prototype
     from .._dtype import as_numpy_dtype
 
-    check_device(device, operation)
+    like = prototype(device, operation)
     kind = np.dtype(np.int64) if dtype is None else as_numpy_dtype(dtype)
-    return make(np.stack(np.nonzero(mask)).astype(kind))
+    return make(place_beside(np.stack(np.nonzero(mask)).astype(kind), like))
 
 
 @accepts_out

@@ -33,7 +33,7 @@ def _probabilities(
     """softmax(q k' * scale + mask) by differentiable operations; zeros for a query that sees nothing."""
     scores = matmul(query * scale, _t(key))
     if causal:
-        hidden = ~np.tri(*scores._data.shape[-2:], dtype=np.bool_)
+        hidden = ~np.tri(*scores._data.shape[-2:], dtype=np.bool_, like=scores._data)
         scores = masked_fill(scores, make(hidden), -math.inf)
     if mask is not None:
         if mask._data.dtype == np.bool_:

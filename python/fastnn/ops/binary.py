@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from .. import _dtype
-from .._core import Scalar, make
+from .._core import Scalar, as_array, make
 from ..autograd.grad_mode import mode
 from ..autograd.node import ComposedNode, edge_of
 from ..autograd.output import accepts_out
@@ -74,7 +74,7 @@ def _binary(name: str, function: Any, node: Any, a: Any, b: Any, floating: bool 
     a, b = promote(a, b, floating=floating)
     try:
         with np.errstate(all="ignore"):
-            out = np.asarray(function(a._data, b._data))
+            out = as_array(function(a._data, b._data))
     except ValueError:
         raise broadcast_error(name, a._data, b._data) from None
     if node is not None and mode.enabled and (a._requires_grad or b._requires_grad):

@@ -208,7 +208,7 @@ def isneginf(input: Tensor, *, out: Tensor | None = None) -> Tensor:
 
 def isreal(input: Tensor) -> Tensor:
     """True everywhere: tensors hold no complex numbers."""
-    return make(np.ones(input._data.shape, np.bool_))
+    return make(np.ones_like(input._data, np.bool_))
 
 
 def isclose(

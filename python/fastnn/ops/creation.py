@@ -12,11 +12,16 @@ import numpy as np
 from .. import _dtype
 from .._core import make
 from .._device import (
+    CPU,
     channels_last,
-    check_device,
-    check_storage,
     contiguous_format,
+    is_device_array,
+    of,
+    place,
+    place_beside,
     preserve_format,
+    prototype,
+    storage,
 )
 from .._dtype import FROM_NUMPY, as_numpy_dtype, from_numpy_dtype
 from ..autograd.output import accepts_out
@@ -65,6 +70,8 @@ def _array_of(data: Any, dtype: Any) -> Any:
     """A fresh array of ``data``, by PyTorch's choice of dtype where ``dtype`` is None."""
     if isinstance(data, Tensor):
         data = data._data
+    if is_device_array(data):
+        return data.copy() if dtype is None else data.astype(as_numpy_dtype(dtype))
     if dtype is not None:
         wanted = as_numpy_dtype(dtype)
         if isinstance(data, np.ndarray):
@@ -111,7 +118,7 @@ def _leaf_dtype(value: Any) -> _dtype.dtype:
 def _plain(data: Any) -> Any:
     """Nested sequences with the tensors in them as arrays."""
     if isinstance(data, Tensor):
-        return data._data
+        return place(data._data, CPU)
     if isinstance(data, (list, tuple)):
         return [_plain(item) for item in data]
     return data
@@ -135,7 +142,7 @@ def tensor(
     Args:
         data: floats become the default dtype, ints int64; arrays keep theirs.
         dtype: the dtype instead.
-        device: None or "cpu".
+        device: where it is made; None: the default device.
         requires_grad: record operations on it.
 
     Raises:
@@ -147,7 +154,7 @@ def tensor(
     tensor([[1, 2],
             [3, 4]])
     """
-    check_device(device, "tensor")
+    like = prototype(device, "tensor")
     try:
         array = _array_of(data, dtype)
     except ValueError as error:
@@ -158,8 +165,7 @@ def tensor(
         raise TypeError(f"tensor: cannot make a tensor of {type(data).__name__}: {error}") from None
     if array.dtype not in FROM_NUMPY:
         raise TypeError(f"tensor: cannot make a tensor of {type(data).__name__} ({array.dtype})")
-    out = make(array)
-    return out.requires_grad_() if requires_grad else out
+    return _finish(array, requires_grad, like)
 
 
 def from_numpy(array: Any) -> Tensor:
@@ -176,19 +182,22 @@ def from_numpy(array: Any) -> Tensor:
 
 def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
     """``data`` as a tensor, sharing memory where it is a tensor or an array of the wanted dtype."""
-    check_device(device, "as_tensor")
     if isinstance(data, np.ndarray) and data.dtype in FROM_NUMPY:
         data = from_numpy(data)
     if isinstance(data, Tensor):
-        return data if dtype is None else data.to(dtype)
-    return tensor(data, dtype=dtype)
+        return data.to(dtype=dtype, device=device)
+    return tensor(data, dtype=dtype, device=device)
 
 
 asarray = as_tensor
 
 
 def from_dlpack(external: Any) -> Tensor:
-    """A tensor that shares the memory of an object with ``__dlpack__``."""
+    """A tensor that shares the memory of an object with ``__dlpack__``, on the CPU or a GPU."""
+    if external.__dlpack_device__()[0] == 2:  # kDLCUDA
+        from ..cuda import _runtime
+
+        return make(_runtime.arrays().from_dlpack(external))
     return from_numpy(np.from_dlpack(external))
 
 
@@ -216,8 +225,8 @@ def _shape(size: tuple[Any, ...]) -> tuple[int, ...]:
     return shape
 
 
-def _finish(array: Any, requires_grad: bool) -> Tensor:
-    out = make(array)
+def _finish(array: Any, requires_grad: bool, like: Any = None) -> Tensor:
+    out = make(place_beside(array, like))
     return out.requires_grad_() if requires_grad else out
 
 
@@ -237,8 +246,8 @@ def zeros(
     out: Tensor | None = None,
 ) -> Tensor:
     """Zeros of shape ``size``."""
-    check_storage("zeros", device, layout, pin_memory)
-    return _finish(np.zeros(_shape(size), _numpy_dtype(dtype)), requires_grad)
+    like = storage("zeros", device, layout, pin_memory)
+    return _finish(np.zeros(_shape(size), _numpy_dtype(dtype), like=like), requires_grad)
 
 
 @accepts_out
@@ -253,8 +262,8 @@ def ones(
     out: Tensor | None = None,
 ) -> Tensor:
     """Ones of shape ``size``."""
-    check_storage("ones", device, layout, pin_memory)
-    return _finish(np.ones(_shape(size), _numpy_dtype(dtype)), requires_grad)
+    like = storage("ones", device, layout, pin_memory)
+    return _finish(np.ones(_shape(size), _numpy_dtype(dtype), like=like), requires_grad)
 
 
 @accepts_out
@@ -270,16 +279,17 @@ def empty(
     out: Tensor | None = None,
 ) -> Tensor:
     """Uninitialised memory of shape ``size``."""
-    check_storage("empty", device, layout, pin_memory)
+    like = storage("empty", device, layout, pin_memory)
     shape = _shape(size)
     if memory_format is channels_last:
         if len(shape) != 4:
             raise RuntimeError(f"empty: channels_last needs 4 dims, got {shape}")
         n, c, h, w = shape
         return _finish(
-            np.empty((n, h, w, c), _numpy_dtype(dtype)).transpose(0, 3, 1, 2), requires_grad
+            np.empty((n, h, w, c), _numpy_dtype(dtype), like=like).transpose(0, 3, 1, 2),
+            requires_grad,
         )
-    return _finish(np.empty(shape, _numpy_dtype(dtype)), requires_grad)
+    return _finish(np.empty(shape, _numpy_dtype(dtype), like=like), requires_grad)
 
 
 def empty_strided(
@@ -297,14 +307,16 @@ def empty_strided(
     Raises:
         RuntimeError: sizes and strides of different lengths, or negative ones.
     """
-    check_storage("empty_strided", device, layout, pin_memory)
+    like = storage("empty_strided", device, layout, pin_memory)
     shape, steps = _shape((size,)), tuple(int(s) for s in stride)
     if len(shape) != len(steps) or min(steps, default=0) < 0:
         raise RuntimeError(f"empty_strided: sizes {shape} and strides {steps} do not fit")
     d = _numpy_dtype(dtype)
     count = 0 if 0 in shape else 1 + sum((n - 1) * s for n, s in zip(shape, steps, strict=True))
     memory = np.empty(count, d)
-    return _finish(np.ndarray(shape, d, memory, 0, [s * d.itemsize for s in steps]), requires_grad)
+    return _finish(
+        np.ndarray(shape, d, memory, 0, [s * d.itemsize for s in steps]), requires_grad, like
+    )
 
 
 @accepts_out
@@ -320,11 +332,11 @@ def full(
     out: Tensor | None = None,
 ) -> Tensor:
     """``fill_value`` in every element of shape ``size``."""
-    check_storage("full", device, layout, pin_memory)
+    like = storage("full", device, layout, pin_memory)
     if isinstance(fill_value, Tensor):
         fill_value = fill_value.item()
     d = tensor(fill_value).dtype.numpy if dtype is None else as_numpy_dtype(dtype)
-    return _finish(np.full(_shape((size,)), fill_value, d), requires_grad)
+    return _finish(np.full(_shape((size,)), fill_value, d, like=like), requires_grad)
 
 
 def scalar_tensor(
@@ -337,8 +349,8 @@ def scalar_tensor(
     pin_memory: bool = False,
 ) -> Tensor:
     """A 0-d tensor of the default dtype."""
-    check_storage("scalar_tensor", device, layout, pin_memory)
-    return _finish(np.asarray(s, _numpy_dtype(dtype)), requires_grad)
+    like = storage("scalar_tensor", device, layout, pin_memory)
+    return _finish(np.asarray(s, _numpy_dtype(dtype)), requires_grad, like)
 
 
 def _like(
@@ -350,8 +362,8 @@ def _like(
     pin_memory: bool,
     memory_format: Any,
 ) -> Tensor:
-    check_storage(operation, device, layout, pin_memory)
-    out = make(array)
+    like = storage(operation, of(array) if device is None else device, layout, pin_memory)
+    out = make(place_beside(array, like))
     if memory_format is not preserve_format:
         out = out.contiguous(memory_format)
     return out.requires_grad_() if requires_grad else out
@@ -452,7 +464,7 @@ def arange(
     Raises:
         RuntimeError: a step of 0, or bounds on the wrong side of each other.
     """
-    check_storage("arange", device, layout, pin_memory)
+    like = storage("arange", device, layout, pin_memory)
     start, end, step = _number(start), _number(end), _number(step)
     if end is None:
         start, end = 0, start
@@ -469,7 +481,7 @@ def arange(
     if d.kind in "iu":
         start, step = int(start), int(step)
     values = start + step * np.arange(n)
-    return _finish(values.astype(d), requires_grad)
+    return _finish(values.astype(d), requires_grad, like)
 
 
 def _spaced(operation: str, start: Any, end: Any, steps: int, d: np.dtype[Any]) -> Any:
@@ -506,9 +518,9 @@ def linspace(
     out: Tensor | None = None,
 ) -> Tensor:
     """``steps`` evenly spaced values from ``start`` to ``end``, both included."""
-    check_storage("linspace", device, layout, pin_memory)
+    like = storage("linspace", device, layout, pin_memory)
     d = _numpy_dtype(dtype)
-    return _finish(_spaced("linspace", start, end, steps, d).astype(d), requires_grad)
+    return _finish(_spaced("linspace", start, end, steps, d).astype(d), requires_grad, like)
 
 
 @accepts_out
@@ -526,11 +538,11 @@ def logspace(
     out: Tensor | None = None,
 ) -> Tensor:
     """``base`` to the power of ``steps`` evenly spaced exponents from ``start`` to ``end``."""
-    check_storage("logspace", device, layout, pin_memory)
+    like = storage("logspace", device, layout, pin_memory)
     d = _numpy_dtype(dtype)
     with np.errstate(all="ignore"):
         powers = np.power(float(base), _spaced("logspace", start, end, steps, d))
-        return _finish(powers.astype(d), requires_grad)
+        return _finish(powers.astype(d), requires_grad, like)
 
 
 @accepts_out
@@ -546,8 +558,8 @@ def eye(
     out: Tensor | None = None,
 ) -> Tensor:
     """The n x m matrix with ones on its diagonal."""
-    check_storage("eye", device, layout, pin_memory)
-    return _finish(np.eye(n, m, dtype=_numpy_dtype(dtype)), requires_grad)
+    like = storage("eye", device, layout, pin_memory)
+    return _finish(np.eye(n, m, dtype=_numpy_dtype(dtype)), requires_grad, like)
 
 
 def fill(input: Tensor, value: Any) -> Tensor:

@@ -11,7 +11,7 @@ from ..autograd.grad_mode import mode
 from ..autograd.node import ComposedNode, Node, edge_of
 from ..autograd.output import accepts_out, into
 from ..backends import by_type
-from .promotion import broadcast_error, cast, promote, result_type, unbroadcast
+from .promotion import again, broadcast_error, cast, promote, result_type, unbroadcast
 from .unary import GRAPH, square, trunc
 
 if TYPE_CHECKING:
@@ -74,6 +74,8 @@ def add(input: Any, other: Any, alpha: Scalar = 1, *, out: Tensor | None = None)
         out = by_type[type(x)].add(x, y)
     except ValueError:
         raise broadcast_error("add", x, y) from None
+    except TypeError:  # on two devices
+        return again(add, input, other)
     if mode.enabled and (input._requires_grad or other._requires_grad):
         shapes = () if x.shape == y.shape else (x.shape, y.shape)
         return make(out, AddBackward0((edge_of(input), edge_of(other)), shapes))
@@ -119,6 +121,8 @@ def sub(input: Any, other: Any, alpha: Scalar = 1, *, out: Tensor | None = None)
         out = by_type[type(x)].subtract(x, y)
     except ValueError:
         raise broadcast_error("sub", x, y) from None
+    except TypeError:  # on two devices
+        return again(sub, input, other)
     if mode.enabled and (input._requires_grad or other._requires_grad):
         return make(out, SubBackward0((edge_of(input), edge_of(other)), (x.shape, y.shape)))
     return make(out)
@@ -164,6 +168,8 @@ def mul(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
         out = by_type[type(x)].multiply(x, y)
     except ValueError:
         raise broadcast_error("mul", x, y) from None
+    except TypeError:  # on two devices
+        return again(mul, input, other)
     if mode.enabled:
         ra, rb = input._requires_grad, other._requires_grad
         if ra or rb:
@@ -244,6 +250,8 @@ def div(
             out = by_type[type(x)].divide(x, y)
     except ValueError:
         raise broadcast_error("div", x, y) from None
+    except TypeError:  # on two devices
+        return again(div, input, other)
     if mode.enabled and (input._requires_grad or other._requires_grad):
         saved = (input if other._requires_grad else None, other, x.shape, y.shape)
         return make(out, DivBackward0((edge_of(input), edge_of(other)), saved))
@@ -299,6 +307,8 @@ def pow(input: Any, other: Any, *, out: Tensor | None = None) -> Tensor:
             out = by_type[type(x)].power(x, y)
     except ValueError:
         raise broadcast_error("pow", x, y) from None
+    except TypeError:  # on two devices
+        return again(pow, input, other)
     if mode.enabled and (input._requires_grad or other._requires_grad):
         return make(out, PowBackward0((edge_of(input), edge_of(other)), (input, other)))
     return make(out)

@@ -89,7 +89,7 @@ class Patches:
         out = np.zeros((n, c, h + 2 * ph, w + 2 * pw), columns.dtype)
         for i, j, (rows, cols) in self.taps():
             out[:, :, rows, cols] += patches[:, :, i, j]
-        return np.ascontiguousarray(out[:, :, ph : ph + h, pw : pw + w])
+        return np.ascontiguousarray(out[:, :, ph : ph + h, pw : pw + w], like=out)
 
 
 class Im2ColBackward0(Node):

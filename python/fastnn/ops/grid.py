@@ -100,7 +100,7 @@ def _gathered(x: Tensor, positions: Sequence[Any]) -> Tensor:
         inside &= (at >= 0) & (at < size)
         flat = flat * size + np.clip(at, 0, size - 1).astype(np.int64)
     index = np.broadcast_to(flat[:, None], (n, c, flat.shape[1]))
-    values = x.reshape(n, c, -1).gather(2, make(np.ascontiguousarray(index)))
+    values = x.reshape(n, c, -1).gather(2, make(np.ascontiguousarray(index, like=index)))
     if inside.all():
         return values
     return values * make(inside[:, None].astype(x._data.dtype))

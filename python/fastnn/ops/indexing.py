@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._core import make, normalize_dim
+from .._core import as_array, make, normalize_dim
+from .._device import place_beside
 from ..autograd import version
 from ..autograd.grad_mode import mode
 from ..autograd.inplace import check_writable, rebase
@@ -78,7 +79,7 @@ class ScatterBackward0(Node):
 
 
 def _scatter_array(g: Any, index: Any, shape: tuple[int, ...], unique: bool) -> Any:
-    out = np.zeros(shape, g.dtype)
+    out = np.zeros(shape, g.dtype, like=g)
     if unique:
         out[index] = g
     else:
@@ -148,11 +149,11 @@ class IndexPutBackward0(Node):
         if to_x is not None:
             rest = g.copy()
             rest[index] = 0
-        return rest, None if to_value is None else unbroadcast(np.asarray(g[index]), shape)
+        return rest, None if to_value is None else unbroadcast(as_array(g[index]), shape)
 
     def backward_graph(self, g: Tensor) -> tuple[Any, ...]:
         index, shape = self.saved
-        mask = np.ones(g._data.shape, g._data.dtype)
+        mask = np.ones_like(g._data)
         mask[index] = 0
         return g * make(mask), unbroadcast(_take(g, index, False), shape)
 
@@ -168,7 +169,7 @@ def setitem(input: Tensor, index: Any, value: Any) -> None:
     check_writable(input, "setitem")
     data = input._data
     if not isinstance(value, Tensor):
-        value = make(np.asarray(value, data.dtype))
+        value = make(place_beside(np.asarray(value, data.dtype), data))
     value = cast(value, data.dtype)
     new = value._data
     if new is data or np.may_share_memory(new, data):
@@ -207,7 +208,7 @@ def gather(input: Tensor, dim: int, index: Tensor) -> Tensor:
     data, positions = input._data, index._data
     axis = normalize_dim(dim, data.ndim)
     if positions.size == 0:
-        return _take(input.reshape(-1), (np.zeros(positions.shape, np.int64),), False)
+        return _take(input.reshape(-1), (np.zeros_like(positions, np.int64),), False)
     if data.ndim == 0:
         return gather(input.reshape(1), 0, index.reshape(-1)).reshape(positions.shape)
     if positions.ndim == 0:

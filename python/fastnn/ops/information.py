@@ -69,8 +69,9 @@ def detach(input: Tensor) -> Tensor:
 
 
 def get_device(input: Tensor) -> int:
-    """-1: the number that stands for the CPU."""
-    return -1
+    """The number of the GPU, or -1: the CPU."""
+    at = input.device.index
+    return -1 if at is None else at
 
 
 def is_conj(input: Tensor) -> bool:

@@ -358,4 +358,4 @@ def geqrf(input: Tensor, *, out: Any = None) -> Geqrf:
     if records(input):
         raise RuntimeError("geqrf: the derivative is not implemented; use linalg.qr")
     h, tau = np.linalg.qr(input._data, "raw")
-    return Geqrf(make(np.ascontiguousarray(h.swapaxes(-1, -2))), make(tau))
+    return Geqrf(make(np.ascontiguousarray(h.swapaxes(-1, -2), like=h)), make(tau))

@@ -80,7 +80,7 @@ class NativeLayerNormBackward0(Node):
         x, weight, mean, invstd, _, shape = self.saved
         n = math.prod(shape)
         w = None if weight is None else weight._data.reshape(n)
-        rows = (np.ascontiguousarray(g.reshape(-1, n)), x._data.reshape(-1, n))
+        rows = (np.ascontiguousarray(g.reshape(-1, n), like=g), x._data.reshape(-1, n))
         gx, gw, gb = by_type[type(g)].layer_norm_backward(*rows, w, mean, invstd)
         return gx.reshape(x._data.shape), gw.reshape(shape), gb.reshape(shape)
 
@@ -135,7 +135,7 @@ def layer_norm(
         return input.clone()
     w = None if weight is None else weight._data.reshape(n)
     b = None if bias is None else bias._data.reshape(n)
-    rows = np.ascontiguousarray(data.reshape(-1, n))
+    rows = np.ascontiguousarray(data.reshape(-1, n), like=data)
     y, mean, invstd = by_type[type(data)].layer_norm(rows, w, b, eps)
     y = y.reshape(data.shape)
     edges = (
@@ -155,7 +155,7 @@ class RmsNormBackward0(Node):
         x, weight, scale, _, shape = self.saved
         n = math.prod(shape)
         w = None if weight is None else weight._data.reshape(n)
-        rows = (np.ascontiguousarray(g.reshape(-1, n)), x._data.reshape(-1, n))
+        rows = (np.ascontiguousarray(g.reshape(-1, n), like=g), x._data.reshape(-1, n))
         gx, gw = by_type[type(g)].rms_norm_backward(*rows, w, scale)
         return gx.reshape(x._data.shape), None if weight is None else gw.reshape(shape)
 
@@ -201,7 +201,7 @@ def rms_norm(
         return input.clone()
     n = math.prod(shape)
     w = None if weight is None else weight._data.reshape(n)
-    rows = np.ascontiguousarray(data.reshape(-1, n))
+    rows = np.ascontiguousarray(data.reshape(-1, n), like=data)
     y, scale = by_type[type(data)].rms_norm(rows, w, eps)
     y = y.reshape(data.shape)
     edges = (edge_of(input), None if weight is None else edge_of(weight))

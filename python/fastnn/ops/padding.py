@@ -30,7 +30,7 @@ def _filled(data: Any, widths: Widths, value: Scalar) -> Any:
     data = data[_cut(widths)]
     added = [(max(before, 0), max(after, 0)) for before, after in widths]
     shape = [n + before + after for n, (before, after) in zip(data.shape, added, strict=True)]
-    out = np.full(shape, value, data.dtype)
+    out = np.full(shape, value, data.dtype, like=data)
     out[tuple(slice(b, b + n) for n, (b, _) in zip(data.shape, added, strict=True))] = data
     return out
 
@@ -119,7 +119,7 @@ def _returned(g: Any, mode: str, widths: Widths, shape: tuple[int, ...]) -> Any:
         padded = np.moveaxis(g, axis, 0)
         to = _sources(mode, n, before, after)
         head, tail = max(before, 0), len(to) - max(after, 0)
-        out = np.zeros((n, *padded.shape[1:]), g.dtype)
+        out = np.zeros((n, *padded.shape[1:]), g.dtype, like=g)
         out[max(-before, 0) : n - max(-after, 0)] = padded[head:tail]
         for part in (slice(0, head), slice(tail, None)):
             if mode == "replicate":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from .._dtype import FROM_NUMPY, from_numpy_dtype
 from ..autograd.grad_mode import mode
 from ..autograd.node import Node, edge_of
 from ..backends import by_type
+from .transfer import transfer
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
@@ -91,7 +93,27 @@ def promote(a: Any, b: Any, *, floating: bool = False) -> tuple[Tensor, Tensor]:
     if floating and not d.is_floating_point:
         d = _dtype.get_default_dtype()
     n = d.numpy
-    return _operand(a, n), _operand(b, n)
+    return on_one_device(_operand(a, n), _operand(b, n))
+
+
+def on_one_device(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    """Both operands on a GPU where one is; a number or a 0-d tensor of the CPU goes there.
+
+    Raises:
+        RuntimeError: the other has dims, and is on the CPU.
+    """
+    if type(a._data) is type(b._data):
+        return a, b
+    host, other = (a, b) if isinstance(a._data, np.ndarray) else (b, a)
+    if not isinstance(host._data, np.ndarray):
+        return a, b
+    if host._data.ndim:
+        raise RuntimeError(
+            "Expected all tensors to be on the same device, but found at least two devices, "
+            f"{other.device} and {host.device}!"
+        )
+    moved = transfer(host, other.device)
+    return (moved, b) if host is a else (a, moved)
 
 
 def _operand(value: Any, d: np.dtype[Any]) -> Tensor:
@@ -103,6 +125,17 @@ def _operand(value: Any, d: np.dtype[Any]) -> Tensor:
         return make(np.asarray(value, d))
     except OverflowError:  # integers wrap around
         return make(np.asarray(value, np.int64).astype(d))
+
+
+def again(operation: Callable[[Tensor, Tensor], Tensor], a: Tensor, b: Tensor) -> Tensor:
+    """``operation`` once more, on one device; inside of an ``except``, whose error stands where that is not the reason.
+
+    Raises:
+        RuntimeError: operands with dims on two devices.
+    """
+    if type(a._data) is type(b._data):
+        raise
+    return operation(*on_one_device(a, b))
 
 
 def broadcast_error(operation: str, *arrays: Any) -> RuntimeError:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from .. import _dtype
-from .._core import make, normalize_dim
+from .._core import as_array, make, normalize_dim
 from ..autograd.grad_mode import mode
 from ..autograd.node import ComposedNode, Node, edge_of
 from ..autograd.output import accepts_out
@@ -60,9 +60,8 @@ def _expanded(g: Any, shape: tuple[int, ...], axes: tuple[int, ...] | None, keep
         g = g.reshape((1,) * len(shape))
     if isinstance(g, Tensor):
         return g.expand(shape)
-    if (
-        g.size == 1 and math.prod(shape) <= 4096
-    ):  # broadcast_to costs ten times as much as filling so few
+    if g.size == 1 and type(g) is np.ndarray and math.prod(shape) <= 4096:
+        # broadcast_to costs ten times as much as filling so few
         out = np.empty(shape, g.dtype)
         out.fill(g if g.ndim == 0 else g.item())
         return out
@@ -180,7 +179,7 @@ def _extremum(x: Tensor, dim: Dim, keepdim: bool, name: str) -> Tensor:
         raise IndexError(
             f"{name}: cannot reduce over zero elements, got shape {tuple(data.shape)}, dim {dim}"
         )
-    out = np.asarray(getattr(by_type[type(data)], name)(data, axes, keepdim))
+    out = as_array(getattr(by_type[type(data)], name)(data, axes, keepdim))
     if x._requires_grad and mode.enabled:
         return make(out, AmaxBackward0((edge_of(x),), (x, out, axes, keepdim)))
     return make(out)
@@ -222,7 +221,7 @@ class SelectBackward0(Node):
 
     def backward(self, g: Any) -> tuple[Any, ...]:
         indices, shape, axis, keepdim = self.saved
-        out = np.zeros(shape, g.dtype)
+        out = np.zeros(shape, g.dtype, like=g)
         if not keepdim:
             g, indices = np.expand_dims(g, axis), np.expand_dims(indices, axis)
         np.put_along_axis(out, indices, g, axis)
@@ -230,10 +229,10 @@ class SelectBackward0(Node):
 
     def backward_graph(self, g: Tensor) -> tuple[Any, ...]:
         indices, shape, axis, keepdim = self.saved
-        chosen = np.zeros(shape, g._data.dtype)
+        chosen = np.zeros(shape, g._data.dtype, like=g._data)
         if not keepdim:
             g, indices = g.unsqueeze(axis), np.expand_dims(indices, axis)
-        np.put_along_axis(chosen, indices, np.ones((), g._data.dtype), axis)
+        np.put_along_axis(chosen, indices, np.ones((), g._data.dtype, like=g._data), axis)
         return (g.expand(shape) * make(chosen),)
 
 
@@ -247,7 +246,9 @@ def _extremum_with_index(x: Tensor, dim: int, keepdim: bool, which: str) -> Valu
         raise IndexError(
             f"{which}: cannot reduce over zero elements, got shape {tuple(data.shape)}, dim {dim}"
         )
-    indices = np.asarray(getattr(by_type[type(data)], "arg" + which)(data, axis, True), np.int64)
+    indices = as_array(getattr(by_type[type(data)], "arg" + which)(data, axis, True)).astype(
+        np.int64, copy=False
+    )
     values = np.take_along_axis(data, indices, axis)
     if not keepdim:
         values, indices = values.squeeze(axis), indices.squeeze(axis)
@@ -311,7 +312,7 @@ def _arg(x: Tensor, dim: int | None, keepdim: bool, name: str) -> Tensor:
     if data.ndim == 0:
         return make(np.zeros((), np.int64))
     out = getattr(by_type[type(data)], name)(data, axis, keepdim)
-    return make(np.asarray(out, np.int64))
+    return make(as_array(out).astype(np.int64, copy=False))
 
 
 @accepts_out
@@ -441,7 +442,7 @@ def std(
     """The standard deviation: the square root of ``var``."""
     v = var(input, dim, unbiased, keepdim, correction=correction)
     with np.errstate(invalid="ignore"):
-        y = np.asarray(np.sqrt(v._data))
+        y = as_array(np.sqrt(v._data))
     if v._requires_grad and mode.enabled:
         return make(y, StdBackward0((edge_of(v),), (y,)))
     return make(y)
@@ -453,7 +454,7 @@ def any(
 ) -> Tensor:
     """True where any element over ``dim`` is nonzero."""
     axes = normalize_dims(dim, input._data.ndim)
-    found = np.asarray(np.any(input._data, axis=axes, keepdims=keepdim))
+    found = as_array(np.any(input._data, axis=axes, keepdims=keepdim))
     return make(
         found.astype(np.uint8) if input._data.dtype == np.uint8 else found
     )  # PyTorch keeps uint8
@@ -465,7 +466,7 @@ def all(
 ) -> Tensor:
     """True where all elements over ``dim`` are nonzero."""
     axes = normalize_dims(dim, input._data.ndim)
-    found = np.asarray(np.all(input._data, axis=axes, keepdims=keepdim))
+    found = as_array(np.all(input._data, axis=axes, keepdims=keepdim))
     return make(
         found.astype(np.uint8) if input._data.dtype == np.uint8 else found
     )  # PyTorch keeps uint8

@@ -60,7 +60,7 @@ def _spread(g: Any, taps: Taps) -> Any:
     matrix = _matrix(taps, wide)
     shape = (*g.shape[:axis], size, *g.shape[axis + 1 :])
     rows, columns = math.prod(shape[:axis]), math.prod(shape[axis + 1 :])
-    flat = np.ascontiguousarray(g, wide).reshape(rows, g.shape[axis], columns)
+    flat = np.ascontiguousarray(g, wide, like=g).reshape(rows, g.shape[axis], columns)
     product = flat[:, :, 0] @ matrix.T if columns == 1 else matrix @ flat
     return product.astype(g.dtype, copy=False).reshape(shape)
 

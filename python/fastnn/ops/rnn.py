@@ -70,8 +70,7 @@ class _LayerNode(MultiNode):
         results = self.saved[len(self.edges) :]
         tensors = any(hasattr(g, "_data") for g in gradients)
         filled = [
-            np.zeros(r.shape, r.dtype) if g is None else g
-            for g, r in zip(gradients, results, strict=False)
+            np.zeros_like(r) if g is None else g for g, r in zip(gradients, results, strict=False)
         ]
         return [make(g) if tensors and not hasattr(g, "_data") else g for g in filled]
 

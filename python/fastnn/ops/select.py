@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from .._core import Scalar, make
+from .._device import place_beside
 from ..autograd.grad_mode import mode
 from ..autograd.node import Node, edge_of
 from ..autograd.output import accepts_out
@@ -94,7 +95,11 @@ def masked_fill(input: Tensor, mask: Tensor, value: Scalar | Tensor) -> Tensor:
         raise RuntimeError(
             f"masked_fill: only supports a 0-dimensional value tensor, got shape {tuple(value.shape)}"
         )
-    v = value if isinstance(value, Tensor) else make(np.asarray(value, input._data.dtype))
+    v = (
+        value
+        if isinstance(value, Tensor)
+        else make(place_beside(np.asarray(value, input._data.dtype), input._data))
+    )
     return where(mask, cast(v, input._data.dtype), input)
 
 
@@ -136,7 +141,7 @@ def clamp(input: Tensor, min: Any = None, max: Any = None, *, out: Tensor | None
         clipped if clipped.dtype == data.dtype else clipped.astype(data.dtype)
     )  # bfloat16 widens
     if input._requires_grad and mode.enabled:
-        inside = np.ones(data.shape, np.bool_)
+        inside = np.ones_like(data, np.bool_)
         if min is not None:
             inside &= data >= min
         if max is not None:

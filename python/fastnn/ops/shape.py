@@ -377,7 +377,8 @@ class SplitBackward0(MultiNode):
 
     def backward(self, g: Any) -> tuple[Any, ...]:
         indices, shape, like = self.saved
-        out = np.zeros(shape, like)
+        beside = next((part for part in g if part is not None), None)
+        out = np.zeros(shape, like, like=beside)
         for index, part in zip(indices, g, strict=True):
             if part is not None:
                 out[index] = part

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._core import make, normalize_dim
+from .._core import as_array, make, normalize_dim
 from ..autograd.grad_mode import mode
 from ..autograd.node import Node, edge_of
 from ..backends import by_type
@@ -139,7 +139,7 @@ class CrossEntropyBackward0(Node):
 
     def backward(self, g: Any) -> tuple[Any, ...]:
         x, target, lse, weight, ignore_index, smoothing, scale = self.saved
-        per_sample = np.broadcast_to(np.asarray(g * scale, lse.dtype), lse.shape)
+        per_sample = np.broadcast_to(as_array(g * scale).astype(lse.dtype, copy=False), lse.shape)
         return (
             by_type[type(x._data)].cross_entropy_backward(
                 per_sample, x._data, target, lse, weight, ignore_index, smoothing
@@ -150,7 +150,7 @@ class CrossEntropyBackward0(Node):
         x, target, lse, weight, ignore_index, smoothing, scale = self.saved
         # d loss[n] / d x[n, c] = softmax[n, c] * total[n] - share[n, c], where share is each class's weight
         n, c = x._data.shape
-        w = np.ones(c, lse.dtype) if weight is None else weight
+        w = np.ones(c, lse.dtype, like=lse) if weight is None else weight
         kept = target != ignore_index
         share = np.tile(w * (smoothing / c), (n, 1)).astype(lse.dtype)
         rows = np.nonzero(kept)[0]
@@ -201,7 +201,7 @@ def cross_entropy(
     _check_target("cross_entropy", input, target, weight)
     rows = _classes_last(input)
     data = rows._data
-    t = np.ascontiguousarray(target._data.reshape(-1), np.int64)
+    t = np.ascontiguousarray(target._data.reshape(-1), np.int64, like=target._data)
     w = None if weight is None else weight._data
     loss, lse = by_type[type(data)].cross_entropy(data, t, w, ignore_index, label_smoothing)
     if reduction == "none":
@@ -288,9 +288,9 @@ def nll_loss(
     if bad.any():
         raise IndexError(f"nll_loss: Target {t[bad][0]} is out of bounds for {classes} classes")
     safe = np.where(kept, t, 0)
-    w = np.ones(classes, rows._data.dtype) if weight is None else weight._data
+    w = np.ones(classes, rows._data.dtype, like=rows._data) if weight is None else weight._data
     factor = np.where(kept, w[safe], 0).astype(rows._data.dtype)
-    picked = rows[make(np.arange(len(t))), make(safe)]
+    picked = rows[make(np.arange(len(t), like=t)), make(safe)]
     loss = picked * make(-factor)
     if not kept.all():  # an ignored sample counts nothing, even where its log-probability is -inf
         loss = loss.masked_fill(make(~kept), 0.0)

@@ -52,7 +52,7 @@ def _order(data: Any, axis: int, descending: bool) -> Any:
 
 
 def _pick(input: Tensor, axis: int, indices: Any) -> ValuesIndices:
-    chosen = make(np.ascontiguousarray(indices, np.int64))
+    chosen = make(np.ascontiguousarray(indices, np.int64, like=indices))
     return ValuesIndices(indexing.gather(input, axis, chosen), chosen)
 
 

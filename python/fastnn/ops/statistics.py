@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import _dtype
-from .._core import make
+from .._core import as_array, make
 from ..autograd.grad_mode import mode
 from ..autograd.node import ComposedNode, edge_of
 from ..autograd.output import accepts_out
@@ -87,7 +87,7 @@ def vector_norm(x: Tensor, p: float, dim: Dim, keepdim: bool) -> Tensor:
         else:
             total = by_type[type(data)].sum(np.abs(data) ** data.dtype.type(p), axes, keepdim)
             y = total ** data.dtype.type(1.0 / p)
-    y = np.asarray(y, data.dtype)
+    y = as_array(y).astype(data.dtype, copy=False)
     if x._requires_grad and mode.enabled:
         return make(y, NormBackward0((edge_of(x),), (x, y, p, axes, keepdim)))
     return make(y)
@@ -242,7 +242,7 @@ def nanmean(
 def count_nonzero(input: Tensor, dim: Dim = None) -> Tensor:
     """How many elements over ``dim`` (None: all) are not 0."""
     axes = normalize_dims(dim, input._data.ndim)
-    return make(np.asarray(np.count_nonzero(input._data, axis=axes), np.int64))
+    return make(as_array(np.count_nonzero(input._data, axis=axes)).astype(np.int64, copy=False))
 
 
 def cov(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import _dtype
-from .._core import make
+from .._core import as_array, make
 from ..autograd.grad_mode import mode
 from ..autograd.node import ComposedNode, Node, edge_of
 from ..autograd.output import into
@@ -219,7 +219,7 @@ def unary(name: str, x: Tensor, out: Tensor | None = None) -> Tensor:
         y = function(data)
     if x._requires_grad and mode.enabled:
         if row.needs == "y":
-            y = np.asarray(y)
+            y = as_array(y)
         saved = {"x": x, "y": y}.get(row.needs or "")
         return make(y, row.node((edge_of(x),), (saved,)))
     return make(y)
@@ -492,7 +492,7 @@ def positive(input: Tensor) -> Tensor:
 def signbit(input: Tensor, *, out: Tensor | None = None) -> Tensor:
     """True where the sign is negative, of zeros and NaNs too."""
     data = input._data
-    y = make(np.signbit(data) if data.dtype.kind != "b" else np.zeros(data.shape, bool))
+    y = make(np.signbit(data) if data.dtype.kind != "b" else np.zeros(data.shape, bool, like=data))
     return y if out is None else into(out, y, "signbit")
 
 

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 
 from .._core import make
-from .._device import check_device
 from ..autograd.grad_mode import no_grad
 from ..nn.module import Module
 from ..tensor import Tensor
@@ -130,8 +129,9 @@ class AveragedModel(Module):
         super().__init__()
         if avg_fn is not None and multi_avg_fn is not None:
             raise AssertionError("Only one of avg_fn and multi_avg_fn should be provided")
-        check_device(device, "AveragedModel")
         self.module = copy.deepcopy(model)
+        if device is not None:
+            self.module = self.module.to(device)
         self.register_buffer("n_averaged", make(np.zeros((), np.int64)))
         self.avg_fn = avg_fn
         self.multi_avg_fn = multi_avg_fn

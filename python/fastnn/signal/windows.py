@@ -13,7 +13,7 @@ import numpy as np
 
 from .. import _dtype
 from .._core import make
-from .._device import check_storage
+from .._device import place_beside, storage
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
@@ -43,11 +43,11 @@ def _places(name: str, M: int, sym: bool) -> Any:
 def _finish(
     name: str, values: Any, dtype: Any, layout: Any, device: Any, requires_grad: bool
 ) -> Tensor:
-    check_storage(name, device, layout, False)
+    like = storage(name, device, layout, False)
     d = dtype or _dtype.get_default_dtype()
     if not d.is_floating_point:
         raise ValueError(f"{name}: expects a floating dtype, got {d}")
-    out = make(np.asarray(values).astype(d.numpy))
+    out = make(place_beside(np.asarray(values).astype(d.numpy), like))
     return out.requires_grad_() if requires_grad else out
 
 

@@ -17,7 +17,7 @@ _batch_norm_backward = _cpu.with_fallback("batch_norm_backward", spec.batch_norm
 
 
 def _dense(x: Array, like: Array) -> Array:
-    return with_layout_of(x, like) if x.ndim == 4 else np.ascontiguousarray(x)
+    return with_layout_of(x, like) if x.ndim == 4 else np.ascontiguousarray(x, like=x)
 
 
 def _dense_batch_norm(

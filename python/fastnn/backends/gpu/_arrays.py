@@ -41,7 +41,7 @@ def accumulator(dtype: Any) -> Any:
 
 def contiguous(x: Array) -> Array:
     """x itself where it is C-contiguous, else a copy."""
-    dense: Array = x if x.flags.c_contiguous else np.ascontiguousarray(x)
+    dense: Array = x if x.flags.c_contiguous else np.ascontiguousarray(x, like=x)
     return dense
 
 

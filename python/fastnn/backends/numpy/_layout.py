@@ -22,7 +22,7 @@ def is_channels_last(x: Array) -> bool:
 def with_layout_of(y: Array, like: Array) -> Array:
     """y stored in the layout of ``like``: NHWC where ``like`` is channels last, else NCHW."""
     if is_channels_last(like):
-        stored: Array = np.ascontiguousarray(y.transpose(0, 2, 3, 1))
+        stored: Array = np.ascontiguousarray(y.transpose(0, 2, 3, 1), like=y)
         image: Array = stored.transpose(0, 3, 1, 2)
         return image
-    return np.ascontiguousarray(y)
+    return np.ascontiguousarray(y, like=y)

@@ -25,7 +25,7 @@ _BLOCK = 1 << 14  # elements: what erf computes on the way to its result stays i
 
 def _cdf(x: Array) -> Array:
     """P(X <= x), X standard normal."""
-    flat = np.ascontiguousarray(x).reshape(-1)
+    flat = np.ascontiguousarray(x, like=x).reshape(-1)
     out = np.empty_like(flat)
     for start in range(0, flat.size, _BLOCK):
         part = slice(start, start + _BLOCK)

@@ -23,7 +23,7 @@ def _scores(query: Array, key: Array, mask: Array | None, scale: float, causal: 
             else scores + mask
         )
     if causal:
-        seen = np.tri(*scores.shape[-2:], dtype=np.bool_)
+        seen = np.tri(*scores.shape[-2:], dtype=np.bool_, like=scores)
         scores = np.where(seen, scores, scores.dtype.type(-np.inf))
     return scores
 

@@ -59,7 +59,7 @@ def conv2d(
     )
     padded = pad_image(x, padding)
     w = weight.reshape(groups, o // groups, c // groups, *kernel)
-    y = np.zeros((n, groups, o // groups, oh * ow), x.dtype)
+    y = np.zeros((n, groups, o // groups, oh * ow), x.dtype, like=x)
     for i, j, (rows, columns) in taps(tuple(kernel), (oh, ow), stride, dilation):
         tap = padded[:, :, rows, columns].reshape(n, groups, c // groups, oh * ow)
         y += w[:, :, :, i, j] @ tap
@@ -85,7 +85,7 @@ def conv2d_input_grad(
     (ph, pw) = padding
     wt = weight.reshape(groups, o // groups, c // groups, *kernel).swapaxes(1, 2)
     gy = g.reshape(n, groups, o // groups, oh * ow)
-    gx = np.zeros((n, c, h + 2 * ph, w + 2 * pw), g.dtype)
+    gx = np.zeros((n, c, h + 2 * ph, w + 2 * pw), g.dtype, like=g)
     for i, j, (rows, columns) in taps(tuple(kernel), (oh, ow), stride, dilation):
         gx[:, :, rows, columns] += (wt[:, :, :, i, j] @ gy).reshape(n, c, oh, ow)
     return with_layout_of(gx[:, :, ph : ph + h, pw : pw + w], g)
@@ -106,7 +106,7 @@ def conv2d_weight_grad(
     oh, ow = g.shape[2:]
     padded = pad_image(x, padding)
     gy = g.reshape(n, groups, o // groups, oh * ow)
-    gw = np.zeros((groups, o // groups, c // groups, *kernel), g.dtype)
+    gw = np.zeros((groups, o // groups, c // groups, *kernel), g.dtype, like=g)
     for i, j, (rows, columns) in taps(tuple(kernel), (oh, ow), stride, dilation):
         tap = padded[:, :, rows, columns].reshape(n, groups, c // groups, oh * ow)
         gw[:, :, :, i, j] = (gy @ tap.swapaxes(2, 3)).sum(0)

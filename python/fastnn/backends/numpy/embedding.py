@@ -23,7 +23,7 @@ def embedding_backward(
     Row ``padding_idx`` (-1: none) stays 0; ``scale_grad_by_freq`` divides by how often a row occurs. Positions are
     sorted by row, so that each row's terms lie together and are added in their order.
     """
-    out = np.zeros((rows, g.shape[1]), g.dtype)
+    out = np.zeros((rows, g.shape[1]), g.dtype, like=g)
     kept = np.flatnonzero(indices != padding_idx)
     if not kept.size:
         return out

@@ -69,7 +69,7 @@ def _scale(p: float) -> float:
 
 def dropout(x: Array, p: float, seed: int, offset: int) -> tuple[Array, Array]:
     """(y, mask): element j (C order) is kept where its float32 uniform >= p; y = x * mask / (1 - p)."""
-    mask = uniform(seed, offset, x.shape, np.float32) >= np.float32(p)
+    mask = np.asarray(uniform(seed, offset, x.shape, np.float32) >= np.float32(p), like=x)
     return dropout_backward(x, mask, p), mask
 
 

@@ -85,9 +85,9 @@ def lstm(
 ) -> tuple[Array, Array, Array, Array, Array]:
     """(y, hn, cn, activations, cells): i, f, o = sigmoid, g = tanh; c = f * c + i * g; h = o * tanh(c)."""
     size = c0.shape[1]
-    y = np.empty((len(gates), h0.shape[1]), gates.dtype)
+    y = np.empty((len(gates), h0.shape[1]), gates.dtype, like=gates)
     activations = np.empty_like(gates)
-    cells = np.empty((len(gates), size), gates.dtype)
+    cells = np.empty((len(gates), size), gates.dtype, like=gates)
     h, c = h0.copy(), c0.copy()
     for rows, n in _steps(batch_sizes, reverse):
         z = gates[rows] + h[:n] @ weight_hh.T
@@ -156,7 +156,7 @@ def gru(
 ) -> tuple[Array, Array, Array, Array]:
     """(y, hn, activations, hidden): r, z = sigmoid; n = tanh(x_n + r * hidden_n); h = n + z * (h - n)."""
     size = h0.shape[1]
-    y = np.empty((len(gates), size), gates.dtype)
+    y = np.empty((len(gates), size), gates.dtype, like=gates)
     activations = np.empty_like(gates)
     hidden = np.empty_like(y)
     h = h0.copy()

@@ -69,11 +69,14 @@ def cross_entropy(
     n, classes = logits.shape
     label, counts = _valid_targets(target, classes, ignore_index)
     if n == 0 or not classes:
-        return np.zeros(n, logits.dtype), np.full(n, -np.inf, logits.dtype)
-    w = np.ones(classes, logits.dtype) if weight is None else weight
+        return (
+            np.zeros(n, logits.dtype, like=logits),
+            np.full(n, -np.inf, logits.dtype, like=logits),
+        )
+    w = np.ones(classes, logits.dtype, like=logits) if weight is None else weight
     lse = _log_sum_exp(logits, 1)
     nll = lse - logits  # -log_softmax
-    loss = w[label] * nll[np.arange(n), label]
+    loss = w[label] * nll[np.arange(n, like=logits), label]
     if label_smoothing:
         s = label_smoothing
         loss = (1 - s) * loss + (s / classes) * (w * nll).sum(1)
@@ -99,7 +102,7 @@ def cross_entropy_backward(
     if logits.size == 0:
         return np.empty_like(logits)
     q = np.full_like(logits, label_smoothing / classes)
-    q[np.arange(n), label] += 1 - label_smoothing
+    q[np.arange(n, like=logits), label] += 1 - label_smoothing
     if weight is not None:
         q *= weight
     gx = q.sum(1, keepdims=True) * np.exp(logits - lse[:, None]) - q

@@ -27,13 +27,15 @@ def _slices(x: Array) -> Array:
 def _images(slices: Array) -> Array:
     """(N, D, C, H, W) as (N * D, C, H, W), contiguous."""
     n, d, *image = slices.shape
-    return np.ascontiguousarray(slices.reshape(n * d, *image))
+    return np.ascontiguousarray(slices.reshape(n * d, *image), like=slices)
 
 
 def _volume(images: Array, n: int) -> Array:
     """(N * D, C, H, W) as (N, C, D, H, W)."""
     d = len(images) // n if n else 0
-    volume: Array = np.ascontiguousarray(images.reshape(n, d, *images.shape[1:]).swapaxes(1, 2))
+    volume: Array = np.ascontiguousarray(
+        images.reshape(n, d, *images.shape[1:]).swapaxes(1, 2), like=images
+    )
     return volume
 
 
@@ -71,7 +73,7 @@ def conv3d(
     y = None
     for k in range(depth):
         images = _images(slices[:, _tap(k, count, stride[0], dilation[0])])
-        w = np.ascontiguousarray(weight[:, :, k])
+        w = np.ascontiguousarray(weight[:, :, k], like=weight)
         part = conv2d(images, w, bias if k == 0 else None, *flat)
         y = part if y is None else np.add(y, part, out=y)
     assert y is not None  # a kernel has at least one tap
@@ -94,12 +96,12 @@ def conv3d_input_grad(
     count = g.shape[2]
     images = _images(_slices(g))
     flat = _flat(stride, padding, dilation, groups)
-    gx = np.zeros((n, d + 2 * padding[0], c, h, w), g.dtype)
+    gx = np.zeros((n, d + 2 * padding[0], c, h, w), g.dtype, like=g)
     for k in range(weight.shape[2]):
-        tap = np.ascontiguousarray(weight[:, :, k])
+        tap = np.ascontiguousarray(weight[:, :, k], like=weight)
         part = conv2d_input_grad(images, tap, (n * count, c, h, w), *flat)
         gx[:, _tap(k, count, stride[0], dilation[0])] += part.reshape(n, count, c, h, w)
-    inside: Array = np.ascontiguousarray(gx[:, padding[0] : padding[0] + d].swapaxes(1, 2))
+    inside: Array = np.ascontiguousarray(gx[:, padding[0] : padding[0] + d].swapaxes(1, 2), like=gx)
     return inside
 
 
@@ -120,7 +122,7 @@ def conv3d_weight_grad(
     images = _images(_slices(g))
     slices = _pad_depth(_slices(x), padding[0])
     flat = _flat(stride, padding, dilation, groups)
-    gw = np.empty(weight_shape, g.dtype)
+    gw = np.empty(weight_shape, g.dtype, like=g)
     for k in range(depth):
         seen = _images(slices[:, _tap(k, count, stride[0], dilation[0])])
         gw[:, :, k] = conv2d_weight_grad(images, seen, (o, c, kh, kw), *flat)

@@ -86,6 +86,21 @@ def default_convert(data: Any) -> Any:
     return data
 
 
+def pin_memory(data: Any) -> Any:
+    """Copies tensors into page-locked memory, through any nesting; what has a method ``pin_memory`` does it itself."""
+    if isinstance(data, fastnn.Tensor) or hasattr(data, "pin_memory"):
+        return data.pin_memory()
+    if isinstance(data, Mapping):
+        return _like_mapping(data, {key: pin_memory(value) for key, value in data.items()})
+    if isinstance(data, tuple) and hasattr(data, "_fields"):
+        return type(data)(*(pin_memory(value) for value in data))
+    if isinstance(data, tuple):
+        return [pin_memory(value) for value in data]
+    if isinstance(data, Sequence) and not isinstance(data, (str, bytes)):
+        return _like_sequence(data, [pin_memory(value) for value in data])
+    return data
+
+
 def _stack_arrays(batch: Sequence[Any]) -> Any:
     if batch[0].dtype.kind in "SUO":
         raise TypeError(

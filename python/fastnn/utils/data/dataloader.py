@@ -13,7 +13,7 @@ from typing import Any
 import fastnn
 
 from .batching import whole_batch_method
-from .collate import default_collate, default_convert
+from .collate import default_collate, default_convert, pin_memory
 from .dataset import IterableDataset
 from .fetch import END, Fetcher
 from .multiprocess import WorkerIterator
@@ -49,7 +49,7 @@ class DataLoader:
             fastest with 0. Workers' random numbers (fastnn's, NumPy's and ``random``'s) follow from a base
             seed, drawn from ``generator`` every epoch, and the worker's number.
         collate_fn: Makes a batch of a list of samples; `default_collate` if None.
-        pin_memory: Page-locked memory; without an accelerator it warns, and changes nothing.
+        pin_memory: Page-locked memory, from which a GPU reads faster; without one it warns, and changes nothing.
         drop_last: Leave out a last batch that is smaller (of a stream: of every worker's part).
         timeout: Seconds to wait for a batch of the workers; 0: without end, as long as they live.
         worker_init_fn: Called in each worker process with its number.
@@ -171,11 +171,16 @@ class DataLoader:
 
     def __iter__(self) -> Iterator[Any]:
         if self.pin_memory:
+            if fastnn.accelerator.is_available():
+                return map(pin_memory, self._batches())
             warnings.warn(
                 "'pin_memory' argument is set as true but no accelerator is found, then device pinned memory "
                 "won't be used.",
                 stacklevel=2,
             )
+        return self._batches()
+
+    def _batches(self) -> Iterator[Any]:
         fetcher = Fetcher(
             self.dataset,
             self._iterable,
