@@ -226,10 +226,12 @@ def test_devices() -> None:
     for make in (
         lambda: x.to("cuda"),
         lambda: fastnn.ones(2, device="cuda:0"),
-        lambda: fastnn.device("tpu"),
+        lambda: x.pin_memory(),
     ):
         with pytest.raises(RuntimeError, match="not available"):
             make()
+    with pytest.raises(RuntimeError, match="'tpu' is not known"):
+        fastnn.device("tpu")
 
 
 def test_creation() -> None:

@@ -290,9 +290,13 @@ class TensorBase:
 
     @property
     def __cuda_array_interface__(self) -> Any:
-        data = self.detach()._data if self._requires_grad else self._data
+        data = self._data
         if not _device.is_device_array(data):
             raise AttributeError("a tensor on the CPU has no __cuda_array_interface__")
+        if self._requires_grad:
+            raise RuntimeError(
+                "Can't get __cuda_array_interface__ on Tensor that requires grad. Use tensor.detach() first."
+            )
         return data.__cuda_array_interface__
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:

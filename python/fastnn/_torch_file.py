@@ -399,7 +399,8 @@ def places(map_location: Any) -> Callable[[Any, str], None]:
         if place is None:
             return
         try:
-            fastnn.device(place)
+            if fastnn.device(place).type != "cpu":
+                raise ValueError("load it on the CPU, then use .to(device)")
         except (RuntimeError, TypeError, ValueError) as error:
             raise ValueError(
                 f"map_location must be None or 'cpu', got {map_location!r}: {error}"

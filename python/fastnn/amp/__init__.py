@@ -1,6 +1,6 @@
 """Mixed precision: PyTorch's ``autocast`` and ``GradScaler``.
 
-There is no GPU, so both are off for "cuda" and say so once; all is computed in the dtype that tensors have.
+Without a GPU both are off for "cuda" and say so; with one, ``GradScaler`` scales and ``autocast`` is not supported yet.
 """
 
 from __future__ import annotations

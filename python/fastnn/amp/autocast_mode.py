@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from .. import _dtype
+from .. import _dtype, accelerator
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _DEVICES = ("cpu", "cuda")
@@ -59,6 +59,11 @@ class autocast:
             raise RuntimeError(
                 "autocast: mixed precision on the CPU is not supported; pass enabled=False (float32 runs at full "
                 "speed), or convert the model and its inputs by .to(fastnn.bfloat16)"
+            )
+        if enabled and accelerator.is_available():
+            raise RuntimeError(
+                "autocast: choosing a dtype for each operation is not supported on the GPU yet; pass enabled=False, or "
+                "convert the model and its inputs by .to(fastnn.bfloat16)"
             )
         if enabled:
             warnings.warn(

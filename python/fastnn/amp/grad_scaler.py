@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import accelerator
 from .._core import TensorBase
 
 
@@ -14,7 +15,7 @@ class GradScaler:
     """Scales losses and gradients, and skips the steps whose gradients are not finite.
 
     Args:
-        device: "cuda" (there is none: warns and does nothing) or "cpu".
+        device: "cuda" (where there is none it warns and does nothing) or "cpu".
         init_scale: the first factor.
         growth_factor: multiplies the factor after ``growth_interval`` good steps.
         backoff_factor: multiplies the factor after a step with inf or NaN.
@@ -49,7 +50,7 @@ class GradScaler:
         kind = str(device).partition(":")[0]
         if kind not in ("cpu", "cuda"):
             raise RuntimeError(f"GradScaler: device must be 'cpu' or 'cuda', got {device!r}")
-        if enabled and kind == "cuda":
+        if enabled and kind == "cuda" and not accelerator.is_available():
             warnings.warn(
                 "GradScaler: there is no GPU, so GradScaler('cuda') is off",
                 UserWarning,

@@ -83,7 +83,7 @@ class AsStridedBackward0(Node):
 
     def backward(self, g: Any) -> tuple[Any, ...]:
         index, shape = self.saved
-        out = np.zeros(shape, g.dtype, like=g)
+        out = np.zeros(shape, g.dtype, like=_core.as_array(g))
         np.add.at(out, index, g)
         return (out,)
 

@@ -59,7 +59,7 @@ class _NormBase(Module):
         if self.running_mean is not None and self.running_var is not None:
             self.running_mean.zero_()
             self.running_var.fill_(1)
-            self.num_batches_tracked = self.num_batches_tracked * 0
+            self.num_batches_tracked = tensor(0, device=self.running_mean.device)
 
     def reset_parameters(self) -> None:
         """Forget the running statistics; weight 1, bias 0."""

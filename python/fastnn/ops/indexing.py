@@ -79,7 +79,7 @@ class ScatterBackward0(Node):
 
 
 def _scatter_array(g: Any, index: Any, shape: tuple[int, ...], unique: bool) -> Any:
-    out = np.zeros(shape, g.dtype, like=g)
+    out = np.zeros(shape, g.dtype, like=as_array(g))
     if unique:
         out[index] = g
     else:

@@ -221,7 +221,7 @@ class SelectBackward0(Node):
 
     def backward(self, g: Any) -> tuple[Any, ...]:
         indices, shape, axis, keepdim = self.saved
-        out = np.zeros(shape, g.dtype, like=g)
+        out = np.zeros(shape, g.dtype, like=as_array(g))
         if not keepdim:
             g, indices = np.expand_dims(g, axis), np.expand_dims(indices, axis)
         np.put_along_axis(out, indices, g, axis)

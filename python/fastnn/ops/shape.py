@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._core import make, normalize_dim
+from .._core import as_array, make, normalize_dim
 from ..autograd.grad_mode import mode
 from ..autograd.inplace import register_view
 from ..autograd.node import MultiNode, Node, Output, edge_of
@@ -378,7 +378,7 @@ class SplitBackward0(MultiNode):
     def backward(self, g: Any) -> tuple[Any, ...]:
         indices, shape, like = self.saved
         beside = next((part for part in g if part is not None), None)
-        out = np.zeros(shape, like, like=beside)
+        out = np.zeros(shape, like, like=None if beside is None else as_array(beside))
         for index, part in zip(indices, g, strict=True):
             if part is not None:
                 out[index] = part

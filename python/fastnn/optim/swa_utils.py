@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from .._core import make
+from .._device import prototype
 from ..autograd.grad_mode import no_grad
 from ..nn.module import Module
 from ..tensor import Tensor
@@ -131,6 +132,7 @@ class AveragedModel(Module):
             raise AssertionError("Only one of avg_fn and multi_avg_fn should be provided")
         self.module = copy.deepcopy(model)
         if device is not None:
+            prototype(device, "AveragedModel")  # a model without parameters would not notice
             self.module = self.module.to(device)
         self.register_buffer("n_averaged", make(np.zeros((), np.int64)))
         self.avg_fn = avg_fn
