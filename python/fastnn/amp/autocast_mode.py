@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from .. import _dtype, accelerator
+from .. import _dtype
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _DEVICES = ("cpu", "cuda")
@@ -20,6 +20,13 @@ def is_autocast_available(device_type: str) -> bool:
             f"is_autocast_available expects the name of a device, got {type(device_type).__name__}"
         )
     return False
+
+
+def gpu_is_available() -> bool:
+    """Whether mixed precision has a GPU to run on."""
+    from .. import cuda  # which has older names for what is here
+
+    return cuda.is_available()
 
 
 class autocast:
@@ -60,7 +67,7 @@ class autocast:
                 "autocast: mixed precision on the CPU is not supported; pass enabled=False (float32 runs at full "
                 "speed), or convert the model and its inputs by .to(fastnn.bfloat16)"
             )
-        if enabled and accelerator.is_available():
+        if enabled and gpu_is_available():
             raise RuntimeError(
                 "autocast: choosing a dtype for each operation is not supported on the GPU yet; pass enabled=False, or "
                 "convert the model and its inputs by .to(fastnn.bfloat16)"

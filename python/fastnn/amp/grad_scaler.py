@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from .. import accelerator
 from .._core import TensorBase
+from .autocast_mode import gpu_is_available
 
 
 class GradScaler:
@@ -50,7 +50,7 @@ class GradScaler:
         kind = str(device).partition(":")[0]
         if kind not in ("cpu", "cuda"):
             raise RuntimeError(f"GradScaler: device must be 'cpu' or 'cuda', got {device!r}")
-        if enabled and kind == "cuda" and not accelerator.is_available():
+        if enabled and kind == "cuda" and not gpu_is_available():
             warnings.warn(
                 "GradScaler: there is no GPU, so GradScaler('cuda') is off",
                 UserWarning,
