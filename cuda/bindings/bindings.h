@@ -11,5 +11,6 @@ void init_norm(pybind11::module_& m);
 void init_pool(pybind11::module_& m);
 void init_softmax(pybind11::module_& m);
 void init_gemm(pybind11::module_& m);
+void init_attention(pybind11::module_& m);
 
 } // namespace fastnn::cuda::bindings

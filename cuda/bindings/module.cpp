@@ -15,4 +15,5 @@ PYBIND11_MODULE(FASTNN_CUDA_MODULE, m) {
     init_pool(m);
     init_softmax(m);
     init_gemm(m);
+    init_attention(m);
 }

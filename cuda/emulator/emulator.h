@@ -330,6 +330,7 @@ template <int K, Kind T> SIMT_NOINST void mma_do(unsigned mask, void** sl) {  //
   }
 SIMT_MMA(mma_m16n8k16_bf16, 16, bf16) SIMT_MMA(mma_m16n8k16_f16, 16, f16) SIMT_MMA(mma_m16n8k8_tf32, 8, tf32)
 #undef SIMT_MMA
+SIMT_INL float ex2(float x) { return exp2f(x); }
 SIMT_INL uint32_t cvt_tf32(float x) {  // cvt.rna.tf32.f32
   uint32_t u = __float_as_uint(x);
   return (u & 0x7f800000u) == 0x7f800000u ? u : (u + 0x1000u) & 0xffffe000u;

@@ -401,12 +401,17 @@ class Backend(Protocol):
         mask: Array | None,
         scale: float,
         causal: bool,
+        dropout_p: float = 0.0,
+        seed: int = 0,
+        offset: int = 0,
     ) -> tuple[Array, Array, Array]:
         """(y, top, total): y = softmax(q k' * scale + mask) v; query (..., T, E), key (..., S, E), value (..., S, D).
 
-        Leading axes are the same. mask broadcasts to (..., T, S): bool (True: seen) or added. causal: query t sees keys
-        0..t. top and total (..., T) are each softmax's largest score and the sum of exp(score - top); a query that sees
-        nothing has -inf and 0, and y 0.
+        Leading axes are the same, but that key and value may have fewer heads (axis -3), each for a group of the
+        query's that lie behind each other. mask broadcasts to (..., T, S): bool (True: seen) or added. causal: query t
+        sees keys 0..t. top and total (..., T), float32 for 16-bit arrays, are each softmax's largest score and the sum
+        of exp(score - top); a query that sees nothing has -inf and 0, and y 0. Where ``dropout_p`` > 0 the weights
+        (..., T, S) go through ``dropout`` with that seed and offset; top and total are of all weights.
         """
         ...
 
@@ -423,6 +428,9 @@ class Backend(Protocol):
         scale: float,
         causal: bool,
         mask_grad: bool,
+        dropout_p: float = 0.0,
+        seed: int = 0,
+        offset: int = 0,
     ) -> tuple[Array, Array, Array, Array | None]:
         """(gquery, gkey, gvalue, gmask) of ``attention``; gmask, (..., T, S), only where ``mask_grad``."""
         ...

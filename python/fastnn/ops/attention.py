@@ -11,7 +11,8 @@ from .._core import make
 from ..autograd.grad_mode import mode
 from ..autograd.node import Node, edge_of
 from ..backends import by_type
-from .dropout import check_probability, dropout
+from ..random import default_generator
+from .dropout import check_probability
 from .gemm import matmul
 from .promotion import cast, unbroadcast
 from .select import masked_fill
@@ -52,25 +53,58 @@ class ScaledDotProductAttentionBackward0(Node):
     __slots__ = ()
 
     def backward(self, g: Any) -> tuple[Any, ...]:
-        query, key, value, mask, y, top, total, scale, causal = self.saved
+        query, key, value, mask, y, top, total, scale, causal, *drop = self.saved
         to_mask = self.edges[3] is not None
         raw: Any = None if mask is None else mask._data
         gq, gk, gv, gm = by_type[type(g)].attention_backward(
-            g, query._data, key._data, value._data, raw, y, top, total, scale, causal, to_mask
+            g,
+            query._data,
+            key._data,
+            value._data,
+            raw,
+            y,
+            top,
+            total,
+            scale,
+            causal,
+            to_mask,
+            *drop,
         )
         return gq, gk, gv, unbroadcast(gm, raw.shape) if to_mask else None
 
     def backward_graph(self, g: Tensor) -> tuple[Any, ...]:
-        query, key, value, mask, _, _, _, scale, causal = self.saved
+        given, (scale, causal, dropout_p, seed, offset) = self.saved[:4], self.saved[7:]
+        query, key, value, mask = (_widened(x) for x in given)
+        own = key._data.shape, value._data.shape
+        times = 1 if len(own[0]) < 3 else query._data.shape[-3] // max(own[0][-3], 1)
+        key, value = _repeated(key, times), _repeated(value, times)
         p = _probabilities(query, key, mask, scale, causal)
+        weights = p
+        g = _widened(g)
         gp = matmul(g, _t(value))
+        if dropout_p > 0:
+            data = p._data
+            ones = np.ones(data.shape, data.dtype)
+            factors = make(by_type[type(data)].dropout(ones, dropout_p, seed, offset)[0])
+            weights, gp = p * factors, gp * factors
         gscores = p * (gp - (p * gp).sum(-1, keepdim=True))
-        return (
+        found = (
             matmul(gscores, key) * scale,
-            matmul(_t(gscores), query) * scale,
-            matmul(_t(p), g),
+            _summed(matmul(_t(gscores), query) * scale, own[0]),
+            _summed(matmul(_t(weights), g), own[1]),
             None if self.edges[3] is None else unbroadcast(gscores, mask._data.shape),
         )
+        return tuple(
+            None if x is None else cast(x, y._data.dtype) for x, y in zip(found, given, strict=True)
+        )
+
+
+def _summed(gradient: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """The sum over the heads of the query that share a head of ``shape``."""
+    if gradient._data.shape == shape:
+        return gradient
+    times = gradient._data.shape[-3] // shape[-3]
+    return gradient.reshape(*shape[:-2], times, *shape[-2:]).sum(-3)
 
 
 def _check(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, causal: bool) -> None:
@@ -103,19 +137,24 @@ def _check(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, causa
             )
 
 
-def _repeated(x: Tensor, heads: int, role: str) -> Tensor:
-    """Each head of ``x`` (..., heads of x, S, E) for several heads of the query that lie behind each other."""
+def _times(x: Tensor, heads: int, role: str) -> int:
+    """How many heads of the query share one of ``x`` (..., heads of x, S, E)."""
     shape = x._data.shape
     if len(shape) < 3 or heads % shape[-3]:
         raise RuntimeError(
             f"scaled_dot_product_attention: the number of heads in {role} must divide the number of heads in query "
             f"({heads}), got shape {tuple(shape)}"
         )
-    times = heads // shape[-3]
+    return int(heads // shape[-3])
+
+
+def _repeated(x: Tensor, times: int) -> Tensor:
+    """Each head of ``x`` for ``times`` heads of the query that lie behind each other."""
     if times == 1:
         return x
-    wide = x.unsqueeze(-3).expand(*shape[:-2], times, *shape[-2:])
-    return wide.reshape(*shape[:-3], heads, *shape[-2:])
+    *lead, heads, rows, size = x._data.shape
+    wide = x.unsqueeze(-3).expand(*lead, heads, times, rows, size)
+    return wide.reshape(*lead, heads * times, rows, size)
 
 
 def scaled_dot_product_attention(
@@ -158,48 +197,56 @@ def scaled_dot_product_attention(
     size = query._data.shape[-1]
     factor = (1 / math.sqrt(size) if size else 1.0) if scale is None else float(scale)
     if enable_gqa:
-        heads = query._data.shape[-3] if query._data.ndim > 2 else 0
-        key, value = _repeated(key, heads, "key"), _repeated(value, heads, "value")
-    if dtype.itemsize < 4:  # scores need float32's range and precision
-        wide = [cast(x, np.dtype(np.float32)) for x in (query, key, value)]
-        out = scaled_dot_product_attention(
-            wide[0], wide[1], wide[2], _widened(attn_mask), dropout_p, is_causal, factor
-        )
-        return cast(out, dtype)
-    if attn_mask is not None and attn_mask._data.dtype != np.bool_:
+        key, value = _grouped(query, key, value)
+    if attn_mask is not None and attn_mask._data.dtype != np.bool_ and dtype.itemsize > 2:
         attn_mask = cast(attn_mask, dtype)
-    lead = _common_batch(query, key, value, attn_mask)
+    lead = _common_batch(query, key, value, attn_mask, enable_gqa)
+    own = (*lead[:-1], key._data.shape[-3]) if enable_gqa and lead else lead  # key's and value's
     query, key, value = (
-        x if x._data.shape[:-2] == lead else x.expand((*lead, *x._data.shape[-2:]))
-        for x in (query, key, value)
+        x if x._data.shape[:-2] == wanted else x.expand((*wanted, *x._data.shape[-2:]))
+        for x, wanted in ((query, lead), (key, own), (value, own))
     )
+    run: tuple[Any, ...] = (factor, is_causal)
     if dropout_p > 0:
-        weights = dropout(_probabilities(query, key, attn_mask, factor, is_causal), dropout_p)
-        return matmul(weights, value)
+        weights = math.prod(lead) * query._data.shape[-2] * key._data.shape[-2]
+        run += (dropout_p, *default_generator.advance(weights))
+    else:
+        run += (0.0, 0, 0)
     raw = None if attn_mask is None else attn_mask._data
     y, top, total = by_type[type(query._data)].attention(
-        query._data, key._data, value._data, raw, factor, is_causal
+        query._data, key._data, value._data, raw, *run
     )
     inputs = (query, key, value, attn_mask)
     if mode.enabled and any(x is not None and x._requires_grad for x in inputs):
         edges = tuple(None if x is None else edge_of(x) for x in inputs)
-        saved = (*inputs, y, top, total, factor, is_causal)
-        return make(y, ScaledDotProductAttentionBackward0(edges, saved))
+        return make(y, ScaledDotProductAttentionBackward0(edges, (*inputs, y, top, total, *run)))
     return make(y)
 
 
-def _widened(mask: Tensor | None) -> Tensor | None:
-    if mask is None or mask._data.dtype == np.bool_:
-        return mask
-    return cast(mask, np.dtype(np.float32))
+def _widened(x: Any) -> Any:
+    """float32 for 16-bit numbers: scores need its range and precision."""
+    if x is None or x._data.dtype == np.bool_ or x._data.dtype.itemsize > 2:
+        return x
+    return cast(x, np.dtype(np.float32))
+
+
+def _grouped(query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+    """Key and value of the same number of heads, which divides the query's."""
+    heads = query._data.shape[-3] if query._data.ndim > 2 else 0
+    times = _times(key, heads, "key"), _times(value, heads, "value")
+    if times[0] == times[1]:
+        return key, value
+    return _repeated(key, times[0]), _repeated(value, times[1])
 
 
 def _common_batch(
-    query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None
+    query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, grouped: bool
 ) -> tuple[int, ...]:
-    """The leading sizes to which all three broadcast, the mask's among them."""
+    """The leading sizes to which all three broadcast, the mask's among them; ``grouped``: heads are the query's."""
     q, k, v = query._data, key._data, value._data
     leads = [x.shape[:-2] for x in (q, k, v)]
+    if grouped:
+        leads = [leads[0], *((*lead[:-1], q.shape[-3]) for lead in leads[1:])]
     try:
         if mask is not None:
             scores = (q.shape[-2], k.shape[-2])

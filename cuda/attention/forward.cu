@@ -1,0 +1,222 @@
+// Attention, forward: FlashAttention-2 (T. Dao, 2023) over tiles of queries and keys, with the
+// online softmax.
+//
+// A block owns BM queries of one head, 16 * MT a warp, and goes over the keys BN at a time. The
+// scores stay in registers: the accumulators of q k' become, rounded, the A operand of p v. The
+// copy of V runs under q k', that of the next K under the softmax and p v, so that one buffer each
+// is enough.
+//
+// Limits. 4 T S D FLOPs (half of it where causal) against (2 T + 2 S) D elements: bound by
+// arithmetic from about 150 keys on (bfloat16, A100: 312 TFLOP/s / 2.0 TB/s = 156 FLOPs a byte;
+// H100: 989 / 3.35 = 295, of which mma.sync reaches some 60 %).
+// - Tensor cores: 2048 FLOPs a clock and SM on an A100; a score costs 4 D, an eighth of a clock for
+// D = 64.
+// - exp: 16 a clock and SM, a sixteenth of a clock for a score; with the maximum, the scaling, the
+// sum and the rounding some 6
+//   more instructions at 64 to 128 a clock. For D = 32 that side is the limit, for D = 128 the
+//   tensor cores.
+// - Shared memory: with MT = 2 a fragment of K or V (512 bytes, 4 clocks) feeds 4 mma of 4096
+// FLOPs, 8 clocks: half of what
+//   the banks can give. Tiles of K and V are read by T / BM blocks, from L2.
+// float32 runs as three TF32 products: 156 / 3 = 52 TFLOP/s at best on an A100, where FMA has 19.5.
+// Dropout regenerates its mask: a Philox block (about 60 instructions) for two weights, which then
+// is the limit. Never run on hardware: executed under the emulator only.
+#include "attention/attention.h"
+
+#include "attention/scores.cuh"
+#include "attention/tile.cuh"
+
+namespace fastnn::cuda {
+
+using namespace attention_detail;
+
+namespace {
+
+template <class T, int D, bool General>
+struct ForwardTiles {
+    static constexpr bool half = sizeof(T) == 2;
+    static constexpr int MT = half && D <= 64 && !General ? 2 : 1; // what the registers allow
+    static constexpr int warps = half ? 8 / MT : 4;
+    static constexpr int BM = warps * MT * 16;
+    static constexpr int BN = half ? (D == 256 ? 32 : 64) : (D == 256 ? 16 : D == 128 ? 32 : 64);
+    static constexpr int threads = warps * 32;
+};
+
+template <class T, int D, bool General>
+struct ForwardShared {
+    using C = ForwardTiles<T, D, General>;
+    Tile<T, C::BM, D> q;
+    Tile<T, C::BN, D> k, v;
+};
+
+template <class T, int D, bool General>
+__global__ void __launch_bounds__(ForwardTiles<T, D, General>::threads, 1)
+    attention_kernel(const __grid_constant__ Attention a, T* __restrict__ y,
+                     float* __restrict__ top, float* __restrict__ total) {
+    using C = ForwardTiles<T, D, General>;
+    constexpr int BM = C::BM, BN = C::BN, MT = C::MT;
+    auto& s = simt::smem<ForwardShared<T, D, General>>();
+    const int lane = int(threadIdx.x) % 32, g = lane / 4, t2 = lane % 4 * 2;
+    const int row0 = int(threadIdx.x) / 32 * MT * 16;
+
+    const int blocks = (a.queries + BM - 1) / BM;
+    const int head = int(blockIdx.x) / blocks, b = head / a.heads, h = head % a.heads;
+    // where causal the last queries have the most work: first
+    const int q0 = (blocks - 1 - int(blockIdx.x) % blocks) * BM;
+    const int kv_head = h / (a.heads / a.kv_heads);
+    const T* keys = matrix<T>(a.key, b, kv_head);
+    const T* values = matrix<T>(a.value, b, kv_head);
+    const Scores<T> rule{a, b, h};
+
+    const int seen = a.causal && q0 + BM < a.keys ? q0 + BM : a.keys;
+    const auto load_k = [&](int first) {
+        load_tile<C::threads>(s.k, keys, a.key.row_stride, first, a.keys, a.size, a.key.aligned);
+        ptx::cp_async_commit();
+    };
+    load_tile<C::threads>(s.q, matrix<T>(a.query, b, h), a.query.row_stride, q0, a.queries, a.size,
+                          a.query.aligned);
+    load_k(0);
+
+    float acc[MT][D / 8][4] = {};
+    float highest[MT][2], sum[MT][2];
+#pragma unroll
+    for (int m = 0; m < MT; m++)
+#pragma unroll
+        for (int i = 0; i < 2; i++)
+            highest[m][i] = -INFINITY, sum[m][i] = 0;
+    // scores are q k' until here; in the general case they are scaled before the maximum is taken
+    const float to_log2 = General ? log2_e : a.scale * log2_e;
+    // exp of a score less the highest: one fma for 16 bits; for float32 no product of the highest
+    // may be rounded
+    const auto exponential = [to_log2](float score, float high) {
+        return sizeof(T) == 2 ? ptx::ex2(fmaf(score, to_log2, -(high * to_log2)))
+                              : ptx::ex2((score - high) * to_log2);
+    };
+
+    for (int k0 = 0; k0 < seen; k0 += BN) {
+        ptx::cp_async_wait<0>();
+        __syncthreads(); // K is there, and every warp has done with V
+        load_tile<C::threads>(s.v, values, a.value.row_stride, k0, a.keys, a.value_size,
+                              a.value.aligned);
+        ptx::cp_async_commit();
+
+        float p[MT][BN / 8][4] = {};
+        multiply_rows<MT, BN>(p, s.q, row0, s.k);
+
+        ptx::cp_async_wait<0>();
+        __syncthreads(); // V is there, and every warp has done with K
+        if (k0 + BN < seen)
+            load_k(k0 + BN);
+
+        const bool edge = k0 + BN > a.keys || (a.causal && k0 + BN - 1 > q0 + row0);
+        if (General || edge) {
+#pragma unroll
+            for (int m = 0; m < MT; m++)
+#pragma unroll
+                for (int j = 0; j < BN / 8; j++)
+#pragma unroll
+                    for (int i = 0; i < 4; i++) {
+                        const int query = q0 + row0 + m * 16 + i / 2 * 8 + g;
+                        const int key = k0 + j * 8 + t2 + i % 2;
+                        if constexpr (General)
+                            p[m][j][i] = rule.masked(p[m][j][i], query, key);
+                        else if (key >= a.keys || (a.causal && key > query))
+                            p[m][j][i] = -INFINITY;
+                    }
+        }
+#pragma unroll
+        for (int m = 0; m < MT; m++)
+#pragma unroll
+            for (int i = 0; i < 2; i++) { // the two rows of a thread
+                float high = highest[m][i];
+#pragma unroll
+                for (int j = 0; j < BN / 8; j++)
+                    high = fmaxf(high, fmaxf(p[m][j][i * 2], p[m][j][i * 2 + 1]));
+                high = fmaxf(high, __shfl_xor_sync(~0u, high, 1));
+                high = fmaxf(high, __shfl_xor_sync(~0u, high, 2));
+                const float finite = high == -INFINITY ? 0.f : high;
+                const float shrink = exponential(highest[m][i], finite);
+                highest[m][i] = high;
+                float added = 0;
+#pragma unroll
+                for (int j = 0; j < BN / 8; j++) {
+#pragma unroll
+                    for (int c = i * 2; c < i * 2 + 2; c++)
+                        added += p[m][j][c] = exponential(p[m][j][c], finite);
+                    if (General && a.threshold) {
+                        bool keep[2];
+                        rule.kept_pair(keep, q0 + row0 + m * 16 + i * 8 + g, k0 + j * 8 + t2);
+                        p[m][j][i * 2] = keep[0] ? p[m][j][i * 2] : 0.f;
+                        p[m][j][i * 2 + 1] = keep[1] ? p[m][j][i * 2 + 1] : 0.f;
+                    }
+                }
+                sum[m][i] = sum[m][i] * shrink + added;
+#pragma unroll
+                for (int d = 0; d < D / 8; d++)
+                    acc[m][d][i * 2] *= shrink, acc[m][d][i * 2 + 1] *= shrink;
+            }
+        multiply_scores<MT, BN>(acc, p, s.v);
+    }
+
+    ptx::cp_async_wait<0>();
+    __syncthreads();
+    float factor[MT][2];
+#pragma unroll
+    for (int m = 0; m < MT; m++)
+#pragma unroll
+        for (int i = 0; i < 2; i++) {
+            float z = sum[m][i];
+            z += __shfl_xor_sync(~0u, z, 1);
+            z += __shfl_xor_sync(~0u, z, 2);
+            factor[m][i] = z == 0 ? 0.f : a.keep_scale / z;
+            const int query = q0 + row0 + m * 16 + i * 8 + g;
+            if (query < a.queries && t2 == 0) {
+                const float high = highest[m][i];
+                top[rule.row(query)] = General || high == -INFINITY ? high : high * a.scale;
+                total[rule.row(query)] = z;
+            }
+        }
+    // by way of the warp's own rows of the queries' tile, for whole sectors
+    store_accumulators<MT>(s.q, row0, acc, factor);
+    __syncwarp();
+    store_rows<MT * 16>(s.q, row0, y + rule.row(0) * a.value_size, q0 + row0, a.queries,
+                        a.value_size);
+}
+
+template <class T, int D, bool General>
+cudaError_t launch_attention(const Attention& a, void* y, float* top, float* total,
+                             cudaStream_t stream) {
+    using C = ForwardTiles<T, D, General>;
+    const int64_t blocks = int64_t(a.batch) * a.heads * ((a.queries + C::BM - 1) / C::BM);
+    if (blocks > INT32_MAX)
+        return cudaErrorInvalidValue;
+    return simt::launch(attention_kernel<T, D, General>, dim3(unsigned(blocks)), dim3(C::threads),
+                        sizeof(ForwardShared<T, D, General>), stream, a, static_cast<T*>(y), top,
+                        total);
+}
+
+} // namespace
+
+void Attention::drop(double p, uint64_t with_seed, uint64_t from_offset) {
+    threshold = dropout_threshold(p);
+    keep_scale = p < 1 ? float(1 / (1 - p)) : 0.f;
+    seed = with_seed;
+    offset = from_offset;
+}
+
+cudaError_t attention(const Attention& given, void* y, float* top, float* total,
+                      cudaStream_t stream) {
+    if (!valid(given))
+        return cudaErrorInvalidValue;
+    if (given.batch == 0 || given.heads == 0 || given.queries == 0)
+        return cudaSuccess;
+    const Attention a = with_alignment(given);
+    return dispatch_attention(a, [&](auto type, auto size) {
+        using T = typename decltype(type)::type;
+        constexpr int D = decltype(size)::value;
+        return is_general(a) ? launch_attention<T, D, true>(a, y, top, total, stream)
+                             : launch_attention<T, D, false>(a, y, top, total, stream);
+    });
+}
+
+} // namespace fastnn::cuda

@@ -1,0 +1,127 @@
+"""Attention by tiles (FlashAttention-2), for heads of up to 256 elements; float64 goes to the specification."""
+
+from __future__ import annotations
+
+from math import prod
+
+import numpy as np
+
+from fastnn.backends.gpu._arrays import contiguous, empty, kernels, stream
+from fastnn.backends.numpy.attention import attention as attention_spec
+from fastnn.backends.numpy.attention import attention_backward as attention_backward_spec
+from fastnn.backends.protocol import Array
+
+MAX_SIZE = 256
+
+
+def _covered(query: Array, value: Array) -> bool:
+    size, value_size = query.shape[-1], value.shape[-1]
+    return query.dtype.itemsize <= 4 and 0 < size <= MAX_SIZE and 0 < value_size <= MAX_SIZE
+
+
+def _four_dims(x: Array) -> Array:
+    """(batch, heads, rows, size), with the elements of a row side by side; a copy only where strides do not allow it."""
+    if x.ndim < 4:
+        x = x[(None,) * (4 - x.ndim)]
+    elif x.ndim > 4:
+        x = x.reshape(prod(x.shape[:-3]), *x.shape[-3:])
+    return x if x.strides[-1] == x.dtype.itemsize else np.ascontiguousarray(x)
+
+
+def _four_dims_mask(mask: Array | None, shape: tuple[int, ...]) -> Array | None:
+    if mask is None:
+        return None
+    wide = np.broadcast_to(mask, shape)
+    if wide.ndim < 4:
+        return wide[(None,) * (4 - wide.ndim)]
+    return wide.reshape(prod(shape[:-3]), *shape[-3:]) if wide.ndim > 4 else wide
+
+
+def attention(
+    query: Array,
+    key: Array,
+    value: Array,
+    mask: Array | None,
+    scale: float,
+    causal: bool,
+    dropout_p: float = 0.0,
+    seed: int = 0,
+    offset: int = 0,
+) -> tuple[Array, Array, Array]:
+    """(y, top, total): y = softmax(q k' * scale + mask) v, and each row's largest score and sum of exponentials."""
+    if not _covered(query, value):
+        return attention_spec(query, key, value, mask, scale, causal, dropout_p, seed, offset)
+    rows = query.shape[:-1]
+    y: Array = empty((*rows, value.shape[-1]), query.dtype, like=query)
+    top: Array = empty(rows, np.float32, like=query)
+    total: Array = empty(rows, np.float32, like=query)
+    out = _four_dims(y)
+    kernels.attention(
+        _four_dims(query),
+        _four_dims(key),
+        _four_dims(value),
+        _four_dims_mask(mask, (*rows, key.shape[-2])),
+        out,
+        top.reshape(out.shape[:-1]),
+        total.reshape(out.shape[:-1]),
+        scale,
+        causal,
+        dropout_p,
+        seed & 0xFFFFFFFFFFFFFFFF,
+        offset & 0xFFFFFFFFFFFFFFFF,
+        stream(),
+    )
+    return y, top, total
+
+
+def attention_backward(
+    g: Array,
+    query: Array,
+    key: Array,
+    value: Array,
+    mask: Array | None,
+    y: Array,
+    top: Array,
+    total: Array,
+    scale: float,
+    causal: bool,
+    mask_grad: bool,
+    dropout_p: float = 0.0,
+    seed: int = 0,
+    offset: int = 0,
+) -> tuple[Array, Array, Array, Array | None]:
+    """(gquery, gkey, gvalue, gmask) of ``attention``."""
+    run = (scale, causal, mask_grad, dropout_p, seed, offset)
+    if not _covered(query, value):
+        return attention_backward_spec(g, query, key, value, mask, y, top, total, *run)
+    rows = query.shape[:-1]
+    gq: Array = empty(query.shape, query.dtype, like=query)
+    gk: Array = empty(key.shape, query.dtype, like=query)
+    gv: Array = empty(value.shape, query.dtype, like=query)
+    shape = (*rows, key.shape[-2])
+    gmask: Array | None = empty(shape, query.dtype, like=query) if mask_grad else None
+    q = _four_dims(query)
+    statistics = q.shape[:-1]
+    workspace: Array = empty((3 * prod(rows),), np.float32, like=query)
+    kernels.attention_backward(
+        _four_dims(g),
+        q,
+        _four_dims(key),
+        _four_dims(value),
+        _four_dims_mask(mask, shape),
+        _four_dims(contiguous(y)),
+        contiguous(top).reshape(statistics),
+        contiguous(total).reshape(statistics),
+        _four_dims(gq),
+        _four_dims(gk),
+        _four_dims(gv),
+        None if gmask is None else _four_dims(gmask),
+        workspace,
+        scale,
+        causal,
+        dropout_p,
+        seed & 0xFFFFFFFFFFFFFFFF,
+        offset & 0xFFFFFFFFFFFFFFFF,
+        stream(),
+    )
+    return gq, gk, gv, gmask
