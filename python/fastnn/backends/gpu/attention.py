@@ -25,7 +25,7 @@ def _four_dims(x: Array) -> Array:
         x = x[(None,) * (4 - x.ndim)]
     elif x.ndim > 4:
         x = x.reshape(prod(x.shape[:-3]), *x.shape[-3:])
-    return x if x.strides[-1] == x.dtype.itemsize else np.ascontiguousarray(x)
+    return x if x.strides[-1] == x.dtype.itemsize else np.ascontiguousarray(x, like=x)
 
 
 def _four_dims_mask(mask: Array | None, shape: tuple[int, ...]) -> Array | None:
