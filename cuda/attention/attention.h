@@ -1,4 +1,4 @@
-// Scaled dot-product attention, y = softmax(q k' * scale + mask) v, and its gradients.
+// Scaled dot-product attention, y = softmax(q k' * scale + mask) v.
 #pragma once
 
 #include <cstddef>
@@ -62,21 +62,5 @@ constexpr int max_attention_size = 256;
 // y (batch, heads, queries, value_size), dense; top and total (batch, heads, queries), float32: the
 // largest score of each row and the sum of exp(score - top).
 cudaError_t attention(const Attention& a, void* y, float* top, float* total, cudaStream_t stream);
-
-struct AttentionGradients {
-    AttentionOperand g;      // of y
-    const void* y = nullptr; // dense, as `attention` wrote it; so top and total
-    const float* top = nullptr;
-    const float* total = nullptr;
-    void* gquery = nullptr;     // dense
-    void* gkey = nullptr;       // dense, (batch, kv_heads, keys, size)
-    void* gvalue = nullptr;     // dense, (batch, kv_heads, keys, value_size)
-    void* gmask = nullptr;      // dense, (batch, heads, queries, keys), or null
-    float* workspace = nullptr; // attention_workspace(a) numbers
-};
-
-size_t attention_workspace(const Attention& a);
-cudaError_t attention_backward(const Attention& a, const AttentionGradients& b,
-                               cudaStream_t stream);
 
 } // namespace fastnn::cuda

@@ -1,4 +1,7 @@
-"""Attention by tiles (FlashAttention-2), for heads of up to 256 elements; float64 goes to the specification."""
+"""Attention by tiles (FlashAttention-2), for heads of up to 256 elements; float64 goes to the specification.
+
+The gradients are the specification's, which holds the matrix of weights.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,8 @@ from math import prod
 
 import numpy as np
 
-from fastnn.backends.gpu._arrays import contiguous, empty, kernels, stream
+from fastnn.backends.gpu._arrays import empty, kernels, stream
 from fastnn.backends.numpy.attention import attention as attention_spec
-from fastnn.backends.numpy.attention import attention_backward as attention_backward_spec
 from fastnn.backends.protocol import Array
 
 MAX_SIZE = 256
@@ -72,56 +74,3 @@ def attention(
         stream(),
     )
     return y, top, total
-
-
-def attention_backward(
-    g: Array,
-    query: Array,
-    key: Array,
-    value: Array,
-    mask: Array | None,
-    y: Array,
-    top: Array,
-    total: Array,
-    scale: float,
-    causal: bool,
-    mask_grad: bool,
-    dropout_p: float = 0.0,
-    seed: int = 0,
-    offset: int = 0,
-) -> tuple[Array, Array, Array, Array | None]:
-    """(gquery, gkey, gvalue, gmask) of ``attention``."""
-    run = (scale, causal, mask_grad, dropout_p, seed, offset)
-    if not _covered(query, value):
-        return attention_backward_spec(g, query, key, value, mask, y, top, total, *run)
-    rows = query.shape[:-1]
-    gq: Array = empty(query.shape, query.dtype, like=query)
-    gk: Array = empty(key.shape, query.dtype, like=query)
-    gv: Array = empty(value.shape, query.dtype, like=query)
-    shape = (*rows, key.shape[-2])
-    gmask: Array | None = empty(shape, query.dtype, like=query) if mask_grad else None
-    q = _four_dims(query)
-    statistics = q.shape[:-1]
-    workspace: Array = empty((3 * prod(rows),), np.float32, like=query)
-    kernels.attention_backward(
-        _four_dims(g),
-        q,
-        _four_dims(key),
-        _four_dims(value),
-        _four_dims_mask(mask, shape),
-        _four_dims(contiguous(y)),
-        contiguous(top).reshape(statistics),
-        contiguous(total).reshape(statistics),
-        _four_dims(gq),
-        _four_dims(gk),
-        _four_dims(gv),
-        None if gmask is None else _four_dims(gmask),
-        workspace,
-        scale,
-        causal,
-        dropout_p,
-        seed & 0xFFFFFFFFFFFFFFFF,
-        offset & 0xFFFFFFFFFFFFFFFF,
-        stream(),
-    )
-    return gq, gk, gv, gmask
