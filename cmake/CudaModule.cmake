@@ -44,3 +44,23 @@ if(FASTNN_CUDA_EMULATOR)
     set_target_properties(_cuda_emulated PROPERTIES
         LIBRARY_OUTPUT_DIRECTORY ${CMAKE_CURRENT_SOURCE_DIR}/python/fastnn)
 endif()
+
+if(FASTNN_CUDA)
+    if(FASTNN_CUDA_EMULATOR)
+        message(FATAL_ERROR "FASTNN_CUDA and FASTNN_CUDA_EMULATOR compile the same files: choose one")
+    endif()
+    set(CMAKE_CUDA_ARCHITECTURES ${FASTNN_CUDA_ARCHS})
+    enable_language(CUDA)
+    find_package(CUDAToolkit REQUIRED)
+    pybind11_add_module(_cuda MODULE NO_EXTRAS ${cuda_bindings} ${cuda_kernels})
+    target_compile_features(_cuda PRIVATE cxx_std_20 cuda_std_20)
+    target_include_directories(_cuda PRIVATE cuda)
+    target_compile_options(_cuda PRIVATE "$<$<COMPILE_LANGUAGE:CXX>:${cuda_warnings}>"
+        $<$<AND:$<COMPILE_LANGUAGE:CUDA>,$<BOOL:${FASTNN_WERROR}>>:-Werror=all-warnings>)
+    target_link_libraries(_cuda PRIVATE CUDA::cudart_static)
+    install(TARGETS _cuda LIBRARY DESTINATION fastnn)
+    if(FASTNN_INPLACE)
+        set_target_properties(_cuda PROPERTIES
+            LIBRARY_OUTPUT_DIRECTORY ${CMAKE_CURRENT_SOURCE_DIR}/python/fastnn)
+    endif()
+endif()

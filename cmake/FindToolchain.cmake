@@ -3,7 +3,7 @@
 set(FASTNN_CPU_MISSING "")
 if(FASTNN_CPU STREQUAL "OFF")
     set(FASTNN_CPU_MISSING "the build was configured with FASTNN_CPU=OFF")
-    if(NOT FASTNN_CUDA_EMULATOR)
+    if(NOT FASTNN_CUDA AND NOT FASTNN_CUDA_EMULATOR)
         return()
     endif()
 endif()

@@ -112,7 +112,8 @@ SIMT_MMA(mma_m16n8k16_bf16, "m16n8k16.row.col.f32.bf16.bf16.f32")
 SIMT_MMA(mma_m16n8k16_f16, "m16n8k16.row.col.f32.f16.f16.f32")
 SIMT_MMA(mma_m16n8k8_tf32, "m16n8k8.row.col.f32.tf32.tf32.f32")
 #undef SIMT_MMA
-__device__ __forceinline__ float ex2(float x) { // 2**x, off by 2 units at most; no subnormal results
+__device__ __forceinline__ float
+ex2(float x) { // 2**x, off by 2 units at most; no subnormal results
     float y;
     asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
     return y;

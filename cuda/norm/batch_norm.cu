@@ -32,7 +32,8 @@ struct Moments {
 };
 template <class A>
 __device__ __forceinline__ Moments<A> shuffle_xor(const Moments<A>& m, int lanes) {
-    return {cuda::shuffle_xor(m.count, lanes), cuda::shuffle_xor(m.mean, lanes), cuda::shuffle_xor(m.squares, lanes)};
+    return {cuda::shuffle_xor(m.count, lanes), cuda::shuffle_xor(m.mean, lanes),
+            cuda::shuffle_xor(m.squares, lanes)};
 }
 struct MergeMoments {
     template <class A>

@@ -55,9 +55,18 @@ def build_info() -> dict[str, Any]:
     return info
 
 
+def _cuda_devices() -> str:
+    """The names of the GPUs."""
+    from . import cuda
+
+    return ", ".join(cuda.get_device_name(i) for i in range(cuda.device_count()))
+
+
 def show_config() -> None:
     """Print the version, the backends and why one is missing, the instruction set, and the threads."""
     import platform
+
+    from .cuda import _runtime
 
     info = build_info()
     kernels = _kernels()
@@ -73,7 +82,8 @@ def show_config() -> None:
         ]
     else:
         lines.append(f"  cpu: missing: {info.get('cpu_missing') or backends.why_no_cpu}")
-    lines.append("  cuda: missing: this version has no CUDA kernels")
+    reason = _runtime.why_unavailable()
+    lines.append(f"  cuda: missing: {reason}" if reason else f"  cuda: {_cuda_devices()}")
     print("\n".join(lines))
 
 

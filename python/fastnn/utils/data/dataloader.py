@@ -171,7 +171,9 @@ class DataLoader:
 
     def __iter__(self) -> Iterator[Any]:
         if self.pin_memory:
-            if fastnn.accelerator.is_available():
+            from fastnn import accelerator
+
+            if accelerator.is_available():
                 return map(pin_memory, self._batches())
             warnings.warn(
                 "'pin_memory' argument is set as true but no accelerator is found, then device pinned memory "
