@@ -39,6 +39,7 @@ if(FASTNN_CUDA_EMULATOR)
         target_compile_features(${target} PRIVATE cxx_std_20)
         target_include_directories(${target} PRIVATE cuda)
         target_compile_definitions(${target} PRIVATE FASTNN_CUDA_EMULATED
+            FASTNN_CUDA_EMULATED_MODE="${FASTNN_CUDA_EMULATOR}"
             $<$<STREQUAL:${FASTNN_CUDA_EMULATOR},asan>:SIMT_ASAN=1>)
     endforeach()
     set_target_properties(_cuda_emulated PROPERTIES

@@ -10,6 +10,7 @@ PYBIND11_MODULE(FASTNN_CUDA_MODULE, m) {
     using namespace fastnn::cuda::bindings;
     m.doc() = "fastnn's CUDA kernels; fastnn.backends.gpu is what uses them.";
     init_runtime(m);
+    init_emulator(m);
     init_elementwise(m);
     init_norm(m);
     init_pool(m);
