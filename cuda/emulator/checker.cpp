@@ -1,9 +1,10 @@
 // Bounds, races, and reads of shared memory that nothing wrote.
 //
-// Every granule of shared and global memory has a shadow cell: its last write and some of its last reads, each with
-// thread and time. Time is a vector clock with one entry for each warp, and within a warp an epoch that advances when
-// its lanes synchronise. Two accesses of different threads, one of them a write, that no barrier orders are a race,
-// also where this run happened to order them well.
+// Every granule of shared and global memory has a shadow cell: its last write and some of its last
+// reads, each with thread and time. Time is a vector clock with one entry for each warp, and within
+// a warp an epoch that advances when its lanes synchronise. Two accesses of different threads, one
+// of them a write, that no barrier orders are a race, also where this run happened to order them
+// well.
 #include <cstring>
 
 #include "emulator/checker.h"
@@ -38,8 +39,7 @@ void report_race(const char* kind, const void* p, const Accessor& other, uint32_
     report("race (%s) on %s byte %ld: the access at %s conflicts with that of thread %u%s at %s%s",
            kind, shared ? "shared" : "global", byte, code_token(pc).c_str(), unsigned(other.thread),
            other.clock <= state.block_clock ? " of another block" : "",
-           code_token(other.pc).c_str(),
-           shared ? " (a missing barrier)" : "");
+           code_token(other.pc).c_str(), shared ? " (a missing barrier)" : "");
 }
 
 // Has this thread no way to know that `o` is over?
@@ -56,8 +56,9 @@ bool unordered(const Accessor& o, const Thread& t, const Warp& w, bool shared, b
     return other_warp == t.warp ? o.epoch >= t.epoch : o.clock > w.clock[other_warp];
 }
 
-// Atomics publish: after a __threadfence() what the thread knows to be written is for those to see who find the atomic's
-// value in a later atomic on the same address and then pass a __threadfence() themselves.
+// Atomics publish: after a __threadfence() what the thread knows to be written is for those to see
+// who find the atomic's value in a later atomic on the same address and then pass a __threadfence()
+// themselves.
 void publish(const void* p) {
     Thread& t = *state.current;
     uint32_t& published = state.published[p];
@@ -105,8 +106,12 @@ void touch(Offset offset, const void* p, unsigned bytes, Access kind, uint32_t p
     Thread& t = *state.current;
     const Warp& w = state.warps[t.warp];
     const bool atomic = kind == Access::atomic, write = kind != Access::read;
-    const Accessor me{w.clock[t.warp], t.epoch, pc, uint16_t(t.id),
-                      uint8_t(acc_set | extra_flags | (atomic ? acc_atomic : 0)), t.proxy_fences};
+    const Accessor me{w.clock[t.warp],
+                      t.epoch,
+                      pc,
+                      uint16_t(t.id),
+                      uint8_t(acc_set | extra_flags | (atomic ? acc_atomic : 0)),
+                      t.proxy_fences};
     const Offset end = offset + bytes;
     for (Offset a = offset / granule * granule; a < end; a += granule) {
         Cell& c = *cell_at(a);
@@ -115,7 +120,8 @@ void touch(Offset offset, const void* p, unsigned bytes, Access kind, uint32_t p
             !(write && extra_flags & acc_pending && c.write.thread == t.id))
             report("access at %s to the destination of an asynchronous copy (thread %u, %s) that "
                    "was not waited for",
-                   code_token(pc).c_str(), unsigned(c.write.thread), code_token(c.write.pc).c_str());
+                   code_token(pc).c_str(), unsigned(c.write.thread),
+                   code_token(c.write.pc).c_str());
         else if (unordered(c.write, t, w, shared, atomic))
             report_race(write ? "write after write" : "read after write", p, c.write, pc, shared);
         else if (write && unordered(c.read, t, w, shared, atomic))
@@ -132,7 +138,8 @@ void touch(Offset offset, const void* p, unsigned bytes, Access kind, uint32_t p
                  state.threads[c.write.thread].proxy_fences == c.write.proxy_fences)
             report("the asynchronous read at %s of shared memory that thread %u wrote at %s, with "
                    "no fence_proxy_async() after the write",
-                   code_token(pc).c_str(), unsigned(c.write.thread), code_token(c.write.pc).c_str());
+                   code_token(pc).c_str(), unsigned(c.write.thread),
+                   code_token(c.write.pc).c_str());
         if (write) {
             c.write = me;
             continue;
@@ -181,7 +188,8 @@ void thread_fence() {
     state.current->fenced = true;
 }
 
-// Loads and stores that go through simt::load and the like: alignment in every build, the rest as for the others.
+// Loads and stores that go through simt::load and the like: alignment in every build, the rest as
+// for the others.
 void access(const void* p, unsigned bytes, Access kind, const void* pc) {
     if (reinterpret_cast<uintptr_t>(p) % bytes)
         fail_at(pc, "misaligned %s of %u bytes at address %p", verb(kind), bytes, p);

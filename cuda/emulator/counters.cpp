@@ -1,7 +1,8 @@
 // Counters (SIMT_COUNT=1, in the instrumented build): what each line of a kernel asks of memory.
 //
-// Accesses of a warp's lanes to one line, each lane's n-th together, are one request. Global memory serves it in
-// sectors of 32 bytes, shared memory in turns of which each bank of 4 bytes can take part once.
+// Accesses of a warp's lanes to one line, each lane's n-th together, are one request. Global memory
+// serves it in sectors of 32 bytes, shared memory in turns of which each bank of 4 bytes can take
+// part once.
 #include <algorithm>
 
 #include "emulator/counters.h"
@@ -89,9 +90,9 @@ void count_request(const Entry* begin, const Entry* end) {
     const char* kind = begin->kind == Access::read    ? " load "
                        : begin->kind == Access::write ? " store "
                                                       : " atomic ";
-    Count& c = counts[{state.kernel, line_pcs[begin->line],
-                       (shared ? "shared" : "global") + std::string(kind) +
-                           std::to_string(begin->bytes)}];
+    Count& c =
+        counts[{state.kernel, line_pcs[begin->line],
+                (shared ? "shared" : "global") + std::string(kind) + std::to_string(begin->bytes)}];
     c.requests++;
     if (shared) {
         count_shared(begin, end, c);

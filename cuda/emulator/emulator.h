@@ -1,5 +1,6 @@
-// CUDA C++ on the CPU: kernels run as they stand, one fiber for each CUDA thread, block after block.
-// Included by core/device.cuh wherever the compiler is not nvcc. docs/cuda-emulator.md describes it.
+// CUDA C++ on the CPU: kernels run as they stand, one fiber for each CUDA thread, block after
+// block. Included by core/device.cuh wherever the compiler is not nvcc. docs/cuda-emulator.md
+// describes it.
 #pragma once
 
 #include "emulator/language.h"

@@ -44,8 +44,8 @@ std::string file_name(const std::string& path) {
 void append(const char* format, va_list arguments) {
     if (state.error[0])
         return;
-    const int n = std::snprintf(state.error, sizeof state.error, "%s: ",
-                                hot.in_kernel ? place(*state.current).c_str() : "launch");
+    const int n = std::snprintf(state.error, sizeof state.error,
+                                "%s: ", hot.in_kernel ? place(*state.current).c_str() : "launch");
     std::vsnprintf(state.error + n, sizeof state.error - size_t(n), format, arguments);
 }
 
@@ -179,7 +179,8 @@ std::string kernel_name(const void* kernel) {
         name = demangled ? demangled : info.dli_sname;
         std::free(demangled);
     } else {
-        const auto frames = frames_of(uint32_t(reinterpret_cast<uintptr_t>(kernel) - state.module_base));
+        const auto frames =
+            frames_of(uint32_t(reinterpret_cast<uintptr_t>(kernel) - state.module_base));
         name = frames.empty() || frames.back().first[0] == '?' ? "kernel" : frames.back().first;
     }
     for (const char* noise : {"fastnn::cuda::", "(anonymous namespace)::", "void "})
@@ -196,7 +197,8 @@ std::string kernel_name(const void* kernel) {
     return name = name.substr(0, 160);
 }
 
-// Names the kernel, and puts lines in place of code addresses; on the host's stack, since it starts a process.
+// Names the kernel, and puts lines in place of code addresses; on the host's stack, since it starts
+// a process.
 void expand_error() {
     std::string text = kernel_name(state.kernel) + ": " + state.error;
     for (auto at = text.find('\x01'); at != text.npos; at = text.find('\x01', at))
@@ -211,7 +213,7 @@ FaultGuard::FaultGuard() {
     s.ss_sp = signal_stack;
     s.ss_size = sizeof signal_stack;
     sigaltstack(&s, &previous_stack);
-    struct sigaction action {};
+    struct sigaction action{};
     action.sa_sigaction = on_fault;
     action.sa_flags = SA_SIGINFO | SA_NODEFER | SA_ONSTACK;
     for (int i = 0; i < 2; i++)

@@ -1,5 +1,6 @@
-// Fibers: one stack for each CUDA thread, and the switch between them. A hand-written switch costs about 15 ns;
-// swapcontext, which other processors use, makes two system calls and costs 20 times as much.
+// Fibers: one stack for each CUDA thread, and the switch between them. A hand-written switch costs
+// about 15 ns; swapcontext, which other processors use, makes two system calls and costs 20 times
+// as much.
 #include <sys/mman.h>
 
 #include "emulator/state.h"
@@ -9,7 +10,8 @@
 #include <ucontext.h>
 #endif
 
-// simt_switch(&save, to): keeps the callee-saved registers on this stack and its address in save, goes on from `to`.
+// simt_switch(&save, to): keeps the callee-saved registers on this stack and its address in save,
+// goes on from `to`.
 #if defined(__x86_64__)
 extern "C" void simt_switch(void** save, void* to);
 asm(R"(.text
@@ -126,9 +128,9 @@ void first_frame() {
 } // namespace
 
 void allocate_stacks() {
-    auto* stacks = static_cast<char*>(mmap(nullptr, stack_bytes * max_threads,
-                                           PROT_READ | PROT_WRITE,
-                                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
+    auto* stacks =
+        static_cast<char*>(mmap(nullptr, stack_bytes * max_threads, PROT_READ | PROT_WRITE,
+                                MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
     for (unsigned i = 0; i < max_threads; i++) {
         state.threads[i].stack = stacks + stack_bytes * i;
         mprotect(state.threads[i].stack, page, PROT_NONE); // an overflow faults

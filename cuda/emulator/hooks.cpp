@@ -1,5 +1,5 @@
-// The functions that -fsanitize=thread makes compiled code call on every load and store. libtsan is not linked: these
-// take its place, in the build whose kernels are compiled so.
+// The functions that -fsanitize=thread makes compiled code call on every load and store. libtsan is
+// not linked: these take its place, in the build whose kernels are compiled so.
 #include "emulator/checker.h"
 
 #if !(defined(SIMT_ASAN) && SIMT_ASAN)

@@ -36,10 +36,12 @@ cudaError_t cudaMemset(void* dst, int value, size_t bytes);
 cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int device);
 const char* cudaGetErrorString(cudaError_t error);
 
-template <class T> cudaError_t cudaMalloc(T** p, size_t bytes) {
+template <class T>
+cudaError_t cudaMalloc(T** p, size_t bytes) {
     return cudaMalloc(reinterpret_cast<void**>(p), bytes);
 }
-template <class T> cudaError_t cudaMallocAsync(T** p, size_t bytes, cudaStream_t) {
+template <class T>
+cudaError_t cudaMallocAsync(T** p, size_t bytes, cudaStream_t) {
     return cudaMalloc(reinterpret_cast<void**>(p), bytes);
 }
 inline cudaError_t cudaFreeAsync(void* p, cudaStream_t) {
@@ -75,7 +77,8 @@ inline cudaError_t cudaPeekAtLastError() {
 
 namespace simt {
 
-// Runs all blocks, then returns. After a fault: cudaErrorLaunchFailure, and last_error() says what happened.
+// Runs all blocks, then returns. After a fault: cudaErrorLaunchFailure, and last_error() says what
+// happened.
 template <class... P, class... A>
 cudaError_t launch(void (*kernel)(P...), dim3 grid, dim3 block, size_t smem_bytes, cudaStream_t,
                    A&&... arguments) {

@@ -14,27 +14,32 @@ struct Site {
 // As last parameters of a function: the place that calls it.
 #define SIMT_HERE const char *site_file = __builtin_FILE(), int site_line = __builtin_LINE()
 #define SIMT_SITE                                                                                  \
-    ::simt::Site { site_file, site_line }
+    ::simt::Site {                                                                                 \
+        site_file, site_line                                                                       \
+    }
 
 struct Context { // what a kernel can read of its running thread
     uint3 thread_index, block_index;
     dim3 block_dim, grid_dim;
     unsigned lane;
 };
-extern Context* context;             // of the fiber that runs now
-extern unsigned char* dynamic_smem;  // of the block that runs now
+extern Context* context;            // of the fiber that runs now
+extern unsigned char* dynamic_smem; // of the block that runs now
 
-// Stops the launch, which returns an error with this text. On the host it throws std::runtime_error.
+// Stops the launch, which returns an error with this text. On the host it throws
+// std::runtime_error.
 [[noreturn]] void fail(const char* format, ...) __attribute__((format(printf, 1, 2)));
 const char* last_error();
 
-// A warp collective. It is complete when the last lane of the mask arrives, which runs `done` over the slots of all lanes.
-// `aligned`: all lanes must call it from the same line. `fence`: it orders memory accesses of its lanes.
+// A warp collective. It is complete when the last lane of the mask arrives, which runs `done` over
+// the slots of all lanes. `aligned`: all lanes must call it from the same line. `fence`: it orders
+// memory accesses of its lanes.
 using Done = void (*)(unsigned mask, void** slots);
 void warp_collective(const char* operation, unsigned mask, void* slot, Done done, bool aligned,
                      bool fence, Site site);
 
-// Barrier `id` of the block (0 is __syncthreads) for `count` threads, 0 for all; returns how many had a true predicate.
+// Barrier `id` of the block (0 is __syncthreads) for `count` threads, 0 for all; returns how many
+// had a true predicate.
 int barrier_sync(unsigned id, unsigned count, int predicate, Site site);
 void barrier_arrive(unsigned id, unsigned count, Site site);
 void thread_fence();

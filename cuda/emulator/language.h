@@ -37,10 +37,18 @@
     struct alignas(sizeof(T) > 4 ? 16 : 4 * sizeof(T)) N##4 {                                      \
         T x, y, z, w;                                                                              \
     };                                                                                             \
-    SIMT_INL N##1 make_##N##1(T x) { return {x}; }                                                 \
-    SIMT_INL N##2 make_##N##2(T x, T y) { return {x, y}; }                                         \
-    SIMT_INL N##3 make_##N##3(T x, T y, T z) { return {x, y, z}; }                                 \
-    SIMT_INL N##4 make_##N##4(T x, T y, T z, T w) { return {x, y, z, w}; }
+    SIMT_INL N##1 make_##N##1(T x) {                                                               \
+        return {x};                                                                                \
+    }                                                                                              \
+    SIMT_INL N##2 make_##N##2(T x, T y) {                                                          \
+        return {x, y};                                                                             \
+    }                                                                                              \
+    SIMT_INL N##3 make_##N##3(T x, T y, T z) {                                                     \
+        return {x, y, z};                                                                          \
+    }                                                                                              \
+    SIMT_INL N##4 make_##N##4(T x, T y, T z, T w) {                                                \
+        return {x, y, z, w};                                                                       \
+    }
 SIMT_VECTOR(float, float)
 SIMT_VECTOR(double, double)
 SIMT_VECTOR(signed char, char)

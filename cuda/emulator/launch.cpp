@@ -130,8 +130,8 @@ int run(dim3 grid, dim3 block, size_t smem, const void* kernel, void (*call)(voi
     state.launches++;
     state.kernel = kernel;
     if (const char* what = bad_configuration(grid, block, smem)) {
-        std::snprintf(state.error, sizeof state.error, "%s: launch: %s", kernel_name(kernel).c_str(),
-                      what);
+        std::snprintf(state.error, sizeof state.error, "%s: launch: %s",
+                      kernel_name(kernel).c_str(), what);
         return cudaErrorInvalidConfiguration;
     }
     state.call = call;
@@ -143,7 +143,8 @@ int run(dim3 grid, dim3 block, size_t smem, const void* kernel, void (*call)(voi
     state.launch_clock = state.clock;
     state.published.clear();
     state.dynamic_bytes = smem;
-    // At the end of shared memory, in front of a page that faults; aligned as tensor copies want it.
+    // At the end of shared memory, in front of a page that faults; aligned as tensor copies want
+    // it.
     state.dynamic_offset = (smem_bytes - smem) / 1024 * 1024;
     dynamic_smem = reinterpret_cast<unsigned char*>(hot.arena) + state.dynamic_offset;
     count_launch();

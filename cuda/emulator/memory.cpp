@@ -1,5 +1,5 @@
-// Global memory: buffers of exact size in one reserved range of addresses, each with its end at a page that faults.
-// Freed regions rest a while, still faulting, before they are used again.
+// Global memory: buffers of exact size in one reserved range of addresses, each with its end at a
+// page that faults. Freed regions rest a while, still faulting, before they are used again.
 #include <sys/mman.h>
 
 #include <deque>
@@ -16,12 +16,13 @@ struct Region {
     size_t bytes; // pages, without the guard page
 };
 size_t arena_used;
-std::map<uintptr_t, Buffer> buffers; // by base
+std::map<uintptr_t, Buffer> buffers;                // by base
 std::map<size_t, std::vector<Region>> free_regions; // by size
 std::deque<Region> quarantine;
 size_t quarantined;
 
-// Sizes of regions: few different ones, so that they fit again. At most a quarter is wasted, in address space only.
+// Sizes of regions: few different ones, so that they fit again. At most a quarter is wasted, in
+// address space only.
 size_t region_size(size_t bytes) {
     const size_t pages = (bytes + page - 1) / page;
     size_t step = 1;
@@ -68,8 +69,9 @@ void open_arena() {
     mprotect(arena, smem_bytes, PROT_READ | PROT_WRITE);
     arena_used = smem_bytes + page;
     // Beyond the arena's pages: those of the module's thread-local block.
-    state.pages = static_cast<PageInfo*>(mmap(nullptr, (arena_bytes / page + 65536) * sizeof(PageInfo),
-                                              PROT_READ | PROT_WRITE, flags, -1, 0));
+    state.pages =
+        static_cast<PageInfo*>(mmap(nullptr, (arena_bytes / page + 65536) * sizeof(PageInfo),
+                                    PROT_READ | PROT_WRITE, flags, -1, 0));
     hot.arena = reinterpret_cast<uintptr_t>(arena);
     allocate_stacks();
 }
@@ -134,9 +136,10 @@ cudaError_t cudaMalloc(void** p, size_t bytes) {
     std::memset(start, 0xff, used);
     SIMT_CLOSE(start, used);
     SIMT_OPEN(base, bytes);
-    const Buffer* b =
-        &buffers.insert_or_assign(reinterpret_cast<uintptr_t>(base),
-                                  Buffer{reinterpret_cast<uintptr_t>(base), bytes}).first->second;
+    const Buffer* b = &buffers
+                           .insert_or_assign(reinterpret_cast<uintptr_t>(base),
+                                             Buffer{reinterpret_cast<uintptr_t>(base), bytes})
+                           .first->second;
     for (size_t i = 0; i < used; i += page)
         page_of(start + i)->buffer = b;
     *p = base;

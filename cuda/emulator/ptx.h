@@ -1,5 +1,5 @@
-// Twins of core/ptx.cuh: cp.async, named barriers, ldmatrix, stmatrix, mma.sync with the fragment layouts of the PTX
-// manual.
+// Twins of core/ptx.cuh: cp.async, named barriers, ldmatrix, stmatrix, mma.sync with the fragment
+// layouts of the PTX manual.
 #pragma once
 
 #include "emulator/half.h"
@@ -9,12 +9,18 @@
 namespace ptx {
 
 // ---- asynchronous copies
-template <int N> SIMT_NOINST void cp_async(void* dst, const void* src, bool predicate = true, SIMT_HERE) {
+template <int N>
+SIMT_NOINST void cp_async(void* dst, const void* src, bool predicate = true, SIMT_HERE) {
     static_assert(N == 4 || N == 8 || N == 16, "cp.async copies 4, 8 or 16 bytes");
     simt::cp_async(dst, src, N, predicate ? N : 0, SIMT_SITE, __builtin_return_address(0));
 }
-SIMT_INL void cp_async_commit() { simt::cp_async_commit(); }
-template <int N> SIMT_INL void cp_async_wait() { simt::cp_async_wait(N); }
+SIMT_INL void cp_async_commit() {
+    simt::cp_async_commit();
+}
+template <int N>
+SIMT_INL void cp_async_wait() {
+    simt::cp_async_wait(N);
+}
 
 // ---- named barriers
 SIMT_INL void bar_sync(unsigned id, unsigned threads, SIMT_HERE) {
@@ -29,7 +35,8 @@ struct MatrixRows {
     unsigned char* row; // of lanes 8j .. 8j + 7: the rows of matrix j
     uint32_t r[4];
 };
-template <int Count, bool Transposed> SIMT_NOINST void load_matrices(unsigned mask, void** slots) {
+template <int Count, bool Transposed>
+SIMT_NOINST void load_matrices(unsigned mask, void** slots) {
     if (mask != ~0u)
         simt::fail("ldmatrix needs all 32 lanes");
     for (int j = 0; j < Count; j++) {
@@ -44,7 +51,8 @@ template <int Count, bool Transposed> SIMT_NOINST void load_matrices(unsigned ma
         }
     }
 }
-template <int Count, bool Transposed> SIMT_NOINST void store_matrices(unsigned mask, void** slots) {
+template <int Count, bool Transposed>
+SIMT_NOINST void store_matrices(unsigned mask, void** slots) {
     if (mask != ~0u)
         simt::fail("stmatrix needs all 32 lanes");
     for (int j = 0; j < Count; j++) {
@@ -66,24 +74,26 @@ SIMT_INL void matrix_access(const void* row, simt::Access kind, const void* pc) 
         return;
     simt::access(row, 16, kind, pc);
 }
-template <int Count, bool Transposed> SIMT_NOINST void ldmatrix(MatrixRows& m, simt::Site site) {
+template <int Count, bool Transposed>
+SIMT_NOINST void ldmatrix(MatrixRows& m, simt::Site site) {
     matrix_access<Count>(m.row, simt::Access::read, __builtin_return_address(0));
     simt::warp_collective(Transposed ? "ldmatrix.trans" : "ldmatrix", ~0u, &m,
                           load_matrices<Count, Transposed>, true, false, site);
 }
-template <int Count, bool Transposed> SIMT_NOINST void stmatrix(MatrixRows& m, simt::Site site) {
+template <int Count, bool Transposed>
+SIMT_NOINST void stmatrix(MatrixRows& m, simt::Site site) {
     matrix_access<Count>(m.row, simt::Access::write, __builtin_return_address(0));
     simt::warp_collective(Transposed ? "stmatrix.trans" : "stmatrix", ~0u, &m,
                           store_matrices<Count, Transposed>, true, false, site);
 }
 #define SIMT_MATRICES(COUNT, SUFFIX, TRANSPOSED)                                                   \
-    SIMT_INL void ldmatrix_x##COUNT##SUFFIX(uint32_t(&r)[COUNT], const void* p, SIMT_HERE) {       \
+    SIMT_INL void ldmatrix_x##COUNT##SUFFIX(uint32_t (&r)[COUNT], const void* p, SIMT_HERE) {      \
         MatrixRows m{static_cast<unsigned char*>(const_cast<void*>(p)), {}};                       \
         ldmatrix<COUNT, TRANSPOSED>(m, SIMT_SITE);                                                 \
         for (int j = 0; j < COUNT; j++)                                                            \
             r[j] = m.r[j];                                                                         \
     }                                                                                              \
-    SIMT_INL void stmatrix_x##COUNT##SUFFIX(void* p, const uint32_t(&r)[COUNT], SIMT_HERE) {       \
+    SIMT_INL void stmatrix_x##COUNT##SUFFIX(void* p, const uint32_t (&r)[COUNT], SIMT_HERE) {      \
         MatrixRows m{static_cast<unsigned char*>(p), {}};                                          \
         for (int j = 0; j < COUNT; j++)                                                            \
             m.r[j] = r[j];                                                                         \
@@ -99,7 +109,8 @@ SIMT_MATRICES(4, _trans, true)
 
 // ---- mma.sync
 enum Element { bf16, f16, tf32 };
-template <Element T> SIMT_INL float element_of(uint32_t r, int e) {
+template <Element T>
+SIMT_INL float element_of(uint32_t r, int e) {
     if constexpr (T == bf16)
         return __uint_as_float(e ? r & 0xffff0000u : r << 16);
     else if constexpr (T == tf32)
@@ -112,7 +123,8 @@ struct MmaOperands {
     float d[4];
 };
 // D (16 x 8) += A (16 x K) B (K x 8)
-template <int K, Element T> SIMT_NOINST void multiply_fragments(unsigned mask, void** slots) {
+template <int K, Element T>
+SIMT_NOINST void multiply_fragments(unsigned mask, void** slots) {
     constexpr int per_register = T == tf32 ? 1 : 2;
     constexpr int a_registers = K / (4 * per_register) * 2;
     constexpr int b_registers = a_registers / 2;
@@ -143,7 +155,7 @@ template <int K, Element T> SIMT_NOINST void multiply_fragments(unsigned mask, v
                 D[(l >> 2) + 8 * (i >> 1)][2 * (l & 3) + (i & 1)];
 }
 #define SIMT_MMA(NAME, K, T, AREGS, BREGS)                                                         \
-    SIMT_INL void NAME(float(&d)[4], const uint32_t(&a)[AREGS], const uint32_t(&b)[BREGS],         \
+    SIMT_INL void NAME(float (&d)[4], const uint32_t (&a)[AREGS], const uint32_t (&b)[BREGS],      \
                        SIMT_HERE) {                                                                \
         MmaOperands f{{}, {}, {d[0], d[1], d[2], d[3]}};                                           \
         for (int i = 0; i < AREGS; i++)                                                            \
@@ -188,6 +200,8 @@ SIMT_INL uint32_t cvt_tf32(float x) { // cvt.rna.tf32.f32: ties away from zero
     const uint32_t u = __float_as_uint(x);
     return (u & 0x7f800000u) == 0x7f800000u ? u : (u + 0x1000u) & 0xffffe000u;
 }
-SIMT_INL float ex2(float x) { return exp2f(x); }
+SIMT_INL float ex2(float x) {
+    return exp2f(x);
+}
 
 } // namespace ptx

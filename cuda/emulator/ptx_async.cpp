@@ -62,6 +62,8 @@ void check_finished_copies(Thread& t) {
 }
 void begin_block_async() {}
 void end_block_async() {}
-std::string describe_waits() { return ""; }
+std::string describe_waits() {
+    return "";
+}
 
 } // namespace simt

@@ -91,8 +91,8 @@ bool join(unsigned id, unsigned count, int predicate, Site site) {
         fail("divergent __syncthreads: thread %u at %s, others at %s", t.id, place(site).c_str(),
              place(b.site).c_str());
     if (b.expected != expected)
-        fail("barrier %u at %s: thread count %u, others gave %u", id, place(site).c_str(),
-             expected, b.expected);
+        fail("barrier %u at %s: thread count %u, others gave %u", id, place(site).c_str(), expected,
+             b.expected);
     b.arrived++;
     b.predicates += predicate;
     return b.arrived == expected;
@@ -109,8 +109,8 @@ Thread* pick() {
     if (state.order > 1 && state.warp_count > 1 && !(next_random() & 3))
         warp = unsigned(next_random() % state.warp_count);
     for (unsigned i = 0; i < state.warp_count; i++) {
-        const unsigned v = (state.order == 1 ? warp + state.warp_count - i : warp + i) %
-                           state.warp_count;
+        const unsigned v =
+            (state.order == 1 ? warp + state.warp_count - i : warp + i) % state.warp_count;
         const unsigned ready = state.warps[v].ready;
         if (!ready)
             continue;

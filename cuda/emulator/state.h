@@ -1,4 +1,5 @@
-// The runtime's state: the block that runs, its warps, threads and barriers. One launch runs at a time.
+// The runtime's state: the block that runs, its warps, threads and barriers. One launch runs at a
+// time.
 #pragma once
 
 #include <cstdint>
@@ -34,7 +35,8 @@ constexpr size_t arena_bytes = size_t(16) << 30; // address space of global memo
 constexpr size_t smem_bytes = 228 << 10;         // shared memory: the arena's first bytes
 constexpr size_t granule = 2;                    // bytes that one shadow cell watches
 
-// A byte of the arena (or of the module's thread-local block, where raw __shared__ variables live) as an offset.
+// A byte of the arena (or of the module's thread-local block, where raw __shared__ variables live)
+// as an offset.
 using Offset = uintptr_t;
 
 struct CopyInFlight { // cp.async
@@ -60,7 +62,7 @@ struct Thread {
     unsigned copy_group; // cp.async groups committed so far
     unsigned bulk_group;
     uint8_t proxy_fences;
-    bool fenced;      // __threadfence() since the last plain global write
+    bool fenced; // __threadfence() since the last plain global write
     int barrier_result;
     const char* operation; // where the thread waits
     Site site;
@@ -155,11 +157,13 @@ inline Offset offset_of(const void* p) {
 }
 
 // ---- faults.cpp
-void set_error(const char* format, ...) __attribute__((format(printf, 1, 2))); // the first one is kept
-[[noreturn]] void fail_at(const void* pc, const char* format, ...) __attribute__((format(printf, 2, 3)));
-std::string place(const Thread& thread);  // block and thread
-std::string place(Site site);             // file and line
-std::string code_token(uint32_t pc);      // stands for file and line until expand_error()
+void set_error(const char* format, ...)
+    __attribute__((format(printf, 1, 2))); // the first one is kept
+[[noreturn]] void fail_at(const void* pc, const char* format, ...)
+    __attribute__((format(printf, 2, 3)));
+std::string place(const Thread& thread); // block and thread
+std::string place(Site site);            // file and line
+std::string code_token(uint32_t pc);     // stands for file and line until expand_error()
 std::string line_of(uint32_t pc);
 std::string kernel_name(const void* kernel);
 void expand_error();

@@ -14,12 +14,15 @@ SIMT_INL unsigned __activemask() {
 
 namespace simt {
 
-template <class T> struct Shuffle {
+template <class T>
+struct Shuffle {
     T in, out;
     int source; // absolute lane
 };
-template <class T> SIMT_NOINST T shuffle(unsigned mask, T v, int source, Site site) {
-    static_assert(sizeof(T) <= 8 && std::is_trivially_copyable<T>::value, "shuffles move registers");
+template <class T>
+SIMT_NOINST T shuffle(unsigned mask, T v, int source, Site site) {
+    static_assert(sizeof(T) <= 8 && std::is_trivially_copyable<T>::value,
+                  "shuffles move registers");
     Shuffle<T> slot{v, v, source};
     warp_collective(
         "__shfl_sync", mask, &slot,
@@ -48,7 +51,8 @@ SIMT_NOINST inline unsigned vote(const char* operation, unsigned mask, unsigned 
     warp_collective(operation, mask, &slot, done, false, false, site);
     return slot.out;
 }
-template <class F> SIMT_INL void fold_votes(unsigned m, void** slots, unsigned result, F f) {
+template <class F>
+SIMT_INL void fold_votes(unsigned m, void** slots, unsigned result, F f) {
     for (unsigned l = 0; l < 32; l++)
         if (m >> l & 1)
             result = f(result, static_cast<Vote*>(slots[l])->in, l);
@@ -61,7 +65,8 @@ struct Match {
     uint64_t in;
     unsigned out;
 };
-template <class T> SIMT_NOINST unsigned match_any(unsigned mask, T v, Site site) {
+template <class T>
+SIMT_NOINST unsigned match_any(unsigned mask, T v, Site site) {
     static_assert(sizeof(T) == 4 || sizeof(T) == 8, "__match_any_sync takes 32 or 64 bits");
     Match slot{0, 0};
     memcpy(&slot.in, &v, sizeof v);
@@ -112,8 +117,8 @@ SIMT_INL T __shfl_down_sync(unsigned mask, T v, unsigned delta, int width = 32, 
             #NAME, mask, unsigned(VALUE),                                                          \
             [](unsigned m, void** slots) {                                                         \
                 simt::fold_votes(m, slots, INITIAL,                                                \
-                                 [](unsigned r, unsigned v, [[maybe_unused]] unsigned l)           \
-                                     -> unsigned { return BODY; });                                \
+                                 [](unsigned r, unsigned v,                                        \
+                                    [[maybe_unused]] unsigned l) -> unsigned { return BODY; });    \
             },                                                                                     \
             SIMT_SITE));                                                                           \
     }
@@ -131,10 +136,12 @@ SIMT_VOTE(__reduce_or_sync, unsigned, unsigned, p, 0, r | v)
 SIMT_VOTE(__reduce_xor_sync, unsigned, unsigned, p, 0, r ^ v)
 #undef SIMT_VOTE
 
-template <class T> SIMT_INL unsigned __match_any_sync(unsigned mask, T v, SIMT_HERE) {
+template <class T>
+SIMT_INL unsigned __match_any_sync(unsigned mask, T v, SIMT_HERE) {
     return simt::match_any(mask, v, SIMT_SITE);
 }
-template <class T> SIMT_INL unsigned __match_all_sync(unsigned mask, T v, int* all, SIMT_HERE) {
+template <class T>
+SIMT_INL unsigned __match_all_sync(unsigned mask, T v, int* all, SIMT_HERE) {
     const unsigned same = simt::match_any(mask, v, SIMT_SITE);
     *all = same == mask;
     return *all ? mask : 0;
