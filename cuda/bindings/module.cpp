@@ -13,7 +13,9 @@ PYBIND11_MODULE(FASTNN_CUDA_MODULE, m) {
     init_emulator(m);
     init_elementwise(m);
     init_norm(m);
+    init_optim(m);
     init_pool(m);
+    init_random(m);
     init_softmax(m);
     init_gemm(m);
     init_attention(m);

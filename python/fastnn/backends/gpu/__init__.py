@@ -32,6 +32,12 @@ from fastnn.backends.gpu.norm import (
     rms_norm as rms_norm,
     rms_norm_backward as rms_norm_backward,
 )
+from fastnn.backends.gpu.optim import (
+    adagrad_step as adagrad_step,
+    adam_step as adam_step,
+    rmsprop_step as rmsprop_step,
+    sgd_step as sgd_step,
+)
 from fastnn.backends.gpu.pool import (
     adaptive_avg_pool2d as adaptive_avg_pool2d,
     adaptive_avg_pool2d_backward as adaptive_avg_pool2d_backward,
@@ -39,6 +45,12 @@ from fastnn.backends.gpu.pool import (
     avg_pool2d_backward as avg_pool2d_backward,
     max_pool2d as max_pool2d,
     max_pool2d_backward as max_pool2d_backward,
+)
+from fastnn.backends.gpu.random import (
+    dropout as dropout,
+    dropout_backward as dropout_backward,
+    philox as philox,
+    uniform as uniform,
 )
 from fastnn.backends.gpu.softmax import (
     cross_entropy as cross_entropy,
