@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from tests.cuda.common import DTYPES, exact, normal
 
+import fastnn
 from fastnn.backends import gpu
 from fastnn.backends import numpy as spec
 
@@ -66,6 +67,14 @@ def test_dropout_of_strided_and_unaligned_input() -> None:
         np.testing.assert_array_equal(
             gpu.dropout_backward(x, mask, 0.3), spec.dropout_backward(x, mask, 0.3)
         )
+
+
+def test_dropout_of_integers_on_a_device() -> None:
+    x = np.arange(20)
+    y, mask = gpu.dropout(fastnn.tensor(x, device="cuda")._data, 0.5, 1, 2)
+    wanted, wanted_mask = spec.dropout(x, 0.5, 1, 2)
+    np.testing.assert_array_equal(mask.get(), wanted_mask)
+    np.testing.assert_array_equal(y.get(), wanted)
 
 
 def test_dropout_of_infinity() -> None:

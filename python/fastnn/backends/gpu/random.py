@@ -55,7 +55,7 @@ def _scale(p: float, dtype: Any) -> float:
 def dropout(x: Array, p: float, seed: int, offset: int) -> tuple[Array, Array]:
     """(y, mask)."""
     if not is_float(x):
-        mask = uniform(seed, offset, x.shape, np.float32) >= np.float32(p)
+        mask = np.asarray(uniform(seed, offset, x.shape, np.float32) >= np.float32(p), like=x)
         return spec.dropout_backward(x, mask, p), mask
     y = empty_like(x)
     mask = empty(x.shape, np.bool_, like=x)
