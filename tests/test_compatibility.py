@@ -247,3 +247,20 @@ def test_a_list_of_parameters_prints_in_lines() -> None:
     assert shown[0] == "ParameterList("
     assert shown[1].startswith("    (0): Parameter containing")
     assert shown[3] == ")"
+
+
+def test_why_there_is_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    from fastnn.cuda import _runtime
+
+    assert "FASTNN_CUDA=ON" in _runtime.why_unavailable()
+    reasons = {"no driver": True, "": False}
+    for reason, fails in reasons.items():
+        kernels = type("kernels", (), {"device_error": staticmethod(lambda reason=reason: reason)})
+        monkeypatch.setattr(_runtime, "_kernels", lambda kernels=kernels: kernels)
+        assert (_runtime.why_unavailable() == "no driver") is fails
+
+    def broken() -> None:
+        raise ImportError("_cuda.so: undefined symbol")
+
+    monkeypatch.setattr(_runtime, "_kernels", broken)
+    assert "cannot be loaded: _cuda.so: undefined symbol" in _runtime.why_unavailable()

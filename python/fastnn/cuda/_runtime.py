@@ -24,9 +24,9 @@ def why_unavailable() -> str:
     """Why there is no device; "" where there is one."""
     try:
         kernels = _kernels()
+    except ModuleNotFoundError:
+        return "fastnn was built without its CUDA kernels (FASTNN_CUDA=ON builds them)"
     except ImportError as error:
-        if "_cuda" in str(error):
-            return "fastnn was built without its CUDA kernels (FASTNN_CUDA=ON builds them)"
         return f"fastnn's CUDA kernels cannot be loaded: {error}"
     reason = str(kernels.device_error())
     if reason or emulated():
