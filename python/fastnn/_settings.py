@@ -72,7 +72,8 @@ def get_deterministic_debug_mode() -> int:
 def set_float32_matmul_precision(precision: str) -> None:
     """Allow products of float32 matrices less precision: "highest", "high" or "medium".
 
-    Every product here is of the highest, which the lower ones allow.
+    On the CPU every product is of the highest, which the lower ones allow. On a GPU "highest" is float32's own
+    arithmetic, "high" three TF32 products of split operands, with errors like float32's, and "medium" one.
 
     Raises:
         ValueError: another name.

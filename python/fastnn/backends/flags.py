@@ -1,4 +1,7 @@
-"""Switches that scripts set for libraries that are not here: each keeps what it was told and changes nothing."""
+"""Switches that scripts set for other libraries: each keeps what it was told.
+
+Only ``cuda.matmul.allow_tf32`` changes anything here: products on a GPU.
+"""
 
 from __future__ import annotations
 
