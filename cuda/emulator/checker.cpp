@@ -193,14 +193,18 @@ void thread_fence() {
 void access(const void* p, unsigned bytes, Access kind, const void* pc) {
     if (reinterpret_cast<uintptr_t>(p) % bytes)
         fail_at(pc, "misaligned %s of %u bytes at address %p", verb(kind), bytes, p);
-    if (hooked && hot.in_kernel)
+    if (!hot.in_kernel)
+        return;
+    if (hooked) {
         hook(p, bytes, kind, pc);
-    else if (with_asan) {
-#if defined(SIMT_ASAN) && SIMT_ASAN
-        if (__asan_region_is_poisoned(const_cast<void*>(p), bytes))
-            fail_at(pc, "%s of %u bytes out of bounds at %p", verb(kind), bytes, p);
-#endif
+        return;
     }
+#if defined(SIMT_ASAN) && SIMT_ASAN
+    if (__asan_region_is_poisoned(const_cast<void*>(p), bytes))
+        fail_at(pc, "%s of %u bytes out of bounds at %p", verb(kind), bytes, p);
+#endif
+    if (offset_of(p) < arena_bytes)
+        check_bounds(offset_of(p), p, bytes, kind, relative_pc(pc));
 }
 
 } // namespace simt

@@ -141,13 +141,14 @@ std::string code_token(uint32_t pc) {
 }
 
 std::string line_of(uint32_t pc) {
+    static const std::string here = __FILE__, own_folder = here.substr(0, here.rfind('/') + 1);
     static std::map<uint32_t, std::string> known;
     std::string& text = known[pc];
     if (!text.empty())
         return text;
     const auto frames = frames_of(pc);
     for (const auto& [function, line] : frames) { // the innermost that is not the emulator's
-        if (line[0] == '?' || line.find("/emulator/") != line.npos ||
+        if (line[0] == '?' || line.compare(0, own_folder.size(), own_folder) == 0 ||
             line.find("/c++/") != line.npos)
             continue;
         if (text.empty()) {

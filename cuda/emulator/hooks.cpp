@@ -30,6 +30,25 @@ void __tsan_read_range(void* p, unsigned long bytes) {
 void __tsan_write_range(void* p, unsigned long bytes) {
     simt::hook(p, unsigned(bytes), simt::Access::write, __builtin_return_address(0));
 }
+// Host code beside the kernels: guards of local statics, std::atomic.
+#define SIMT_HOST_ATOMICS(BITS)                                                                    \
+    int##BITS##_t __tsan_atomic##BITS##_load(const volatile int##BITS##_t* p, int) {               \
+        return __atomic_load_n(p, __ATOMIC_SEQ_CST);                                               \
+    }                                                                                              \
+    void __tsan_atomic##BITS##_store(volatile int##BITS##_t* p, int##BITS##_t v, int) {            \
+        __atomic_store_n(p, v, __ATOMIC_SEQ_CST);                                                  \
+    }                                                                                              \
+    int##BITS##_t __tsan_atomic##BITS##_exchange(volatile int##BITS##_t* p, int##BITS##_t v,       \
+                                                 int) {                                            \
+        return __atomic_exchange_n(p, v, __ATOMIC_SEQ_CST);                                        \
+    }                                                                                              \
+    int##BITS##_t __tsan_atomic##BITS##_fetch_add(volatile int##BITS##_t* p, int##BITS##_t v,      \
+                                                  int) {                                           \
+        return __atomic_fetch_add(p, v, __ATOMIC_SEQ_CST);                                         \
+    }
+SIMT_HOST_ATOMICS(8)
+SIMT_HOST_ATOMICS(32)
+SIMT_HOST_ATOMICS(64)
 SIMT_HOOKS(1)
 SIMT_HOOKS(2)
 SIMT_HOOKS(4)

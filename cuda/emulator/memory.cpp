@@ -83,10 +83,9 @@ const Buffer* buffer_at(Offset offset) {
 const Buffer* nearest_buffer(uintptr_t address) {
     auto it = buffers.upper_bound(address);
     if (it != buffers.begin()) {
-        auto before = std::prev(it);
-        if (it == buffers.end() ||
-            address - before->first <= before->second.bytes + page || // just behind it
-            it->first - address > page)
+        const auto before = std::prev(it);
+        const uintptr_t end = before->first + before->second.bytes;
+        if (it == buffers.end() || address < end || address - end < it->first - address)
             it = before;
     }
     return it == buffers.end() ? nullptr : &it->second;

@@ -17,21 +17,10 @@ void cp_async(void* dst, const void* src, unsigned bytes, unsigned src_bytes, Si
              dst, src);
     if (src_bytes && offset_of(src) < smem_bytes)
         fail("cp.async at %s: the source is shared memory", place(site).c_str());
-    if (hooked) {
+    if (hooked)
         hook(dst, bytes, Access::write, pc, acc_pending);
-        if (src_bytes)
-            hook(src, src_bytes, Access::read, pc);
-    }
-#if defined(SIMT_ASAN) && SIMT_ASAN
     if (src_bytes)
-        if (void* bad = __asan_region_is_poisoned(const_cast<void*>(src), src_bytes))
-            fail("cp.async at %s reads out of bounds: byte %p", place(site).c_str(), bad);
-#else
-    if (src_bytes) { // meets the guard page now, on the line that is to blame
-        volatile char last = static_cast<const char*>(src)[src_bytes - 1];
-        (void)last;
-    }
-#endif
+        access(src, src_bytes, Access::read, pc);
     std::memset(dst, 0xff, bytes);
     t.copies.push_back({static_cast<unsigned char*>(dst), static_cast<const unsigned char*>(src),
                         bytes, src_bytes, t.copy_group});

@@ -1,0 +1,29 @@
+// Kernels of the emulator's own tests, by name. All take the same arguments: bytes in, bytes out, a
+// number.
+#pragma once
+
+#include <map>
+#include <string>
+
+#include "core/device.cuh"
+
+namespace emulator_tests {
+
+using Kernel = void (*)(const void* in, void* out, int n);
+
+inline std::map<std::string, Kernel>& kernels() {
+    static std::map<std::string, Kernel> all;
+    return all;
+}
+
+struct Registered {
+    Registered(const char* name, Kernel kernel) { kernels()[name] = kernel; }
+};
+
+} // namespace emulator_tests
+
+#define KERNEL(NAME)                                                                               \
+    __global__ void NAME(const void* in, void* out, int n);                                        \
+    const emulator_tests::Registered registered_##NAME(#NAME, NAME);                               \
+    __global__ void NAME([[maybe_unused]] const void* in, [[maybe_unused]] void* out,              \
+                         [[maybe_unused]] int n)
