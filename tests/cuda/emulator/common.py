@@ -18,7 +18,8 @@ def _load() -> Any:
     if not found:
         return None
     spec = importlib.util.spec_from_file_location("_cuda_emulator_tests", found[0])
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules["_cuda_emulator_tests"] = module
     spec.loader.exec_module(module)
@@ -39,8 +40,7 @@ def launch(
     smem: int = 0,
 ) -> tuple[str, bytes]:
     """(error, output): ``out`` is the output's first content, or its size in bytes (of zeros)."""
-    initial = bytes(out) if isinstance(out, int) else bytes(out)
-    error, result = module.run(name, bytes(inputs), initial, n, blocks, threads, smem)
+    error, result = module.run(name, bytes(inputs), bytes(out), n, blocks, threads, smem)
     return error, result
 
 

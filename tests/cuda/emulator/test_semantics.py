@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import warnings
 
 import ml_dtypes
@@ -228,4 +229,4 @@ def test_counters_show_bank_conflicts(padding, turns, monkeypatch):
 def test_freed_memory_rests_and_is_used_again():
     addresses = module.allocate_and_free(1000, 10000)
     assert len(set(addresses)) < 300  # not an arena that only grows
-    assert all(a != b for a, b in zip(addresses, addresses[1:]))
+    assert all(a != b for a, b in itertools.pairwise(addresses))
