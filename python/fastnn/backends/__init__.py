@@ -49,14 +49,15 @@ def _load_cpu() -> Backend | None:
 _cpu_backend = _load_cpu()
 
 
-def _emulator_wanted() -> bool:
+def emulated() -> bool:
+    """Whether the CUDA kernels run under the emulator (FASTNN_CUDA_EMULATOR=1)."""
     return os.environ.get("FASTNN_CUDA_EMULATOR", "0") not in ("", "0")
 
 
 def available() -> list[str]:
     """Names of the backends that can compute on CPU arrays here ("cuda": its kernels, under the emulator)."""
     found = ["numpy"] if _cpu_backend is None else ["numpy", "cpu"]
-    return [*found, "cuda"] if _emulator_wanted() else found
+    return [*found, "cuda"] if emulated() else found
 
 
 def set_backend(name: str) -> None:
@@ -73,7 +74,7 @@ def set_backend(name: str) -> None:
             raise RuntimeError(f"the cpu backend is not available: {why_no_cpu}")
         by_type[np.ndarray] = _cpu_backend
     elif name == "cuda":
-        if not _emulator_wanted():
+        if not emulated():
             raise RuntimeError(
                 "the cuda backend computes on device arrays: move tensors with .to('cuda')"
             )

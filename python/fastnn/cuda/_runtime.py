@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import importlib
-import os
 from typing import Any
 
 from .. import backends
+from ..backends import emulated as emulated
 
 _arrays: Any = None  # the array library, once it is used
-
-
-def emulated() -> bool:
-    """True where the kernels run under the emulator (FASTNN_CUDA_EMULATOR=1)."""
-    return os.environ.get("FASTNN_CUDA_EMULATOR", "0") not in ("", "0")
 
 
 def _kernels() -> Any:
@@ -69,11 +64,6 @@ def arrays() -> Any:
     return _arrays
 
 
-def is_device_array(array: Any) -> bool:
-    """True for an array on a device."""
-    return _arrays is not None and isinstance(array, _arrays.ndarray)
-
-
 def to_device(array: Any, index: int | None) -> Any:
     """An array on device ``index`` (None: the current one), itself where it is there."""
     library = arrays()
@@ -106,8 +96,3 @@ def pinned(array: Any) -> Any:
     copy = cupyx.empty_like_pinned(array)
     copy[...] = array
     return copy
-
-
-def to_host(array: Any) -> Any:
-    """A NumPy array of an array wherever it is: itself, or a copy."""
-    return array.get() if is_device_array(array) else array

@@ -6,23 +6,21 @@
 from __future__ import annotations
 
 import importlib
-import os
 from typing import Any
 
 import numpy as np
 
+from fastnn.backends import emulated
 from fastnn.backends.protocol import Array
 
-emulated = os.environ.get("FASTNN_CUDA_EMULATOR", "0") not in ("", "0")
-
-kernels: Any = importlib.import_module("fastnn._cuda_emulated" if emulated else "fastnn._cuda")
+kernels: Any = importlib.import_module("fastnn._cuda_emulated" if emulated() else "fastnn._cuda")
 
 empty = np.empty  # of like=x: an array beside x
 
 
 def stream() -> int:
     """The address of CuPy's current stream; kernels are ordered with CuPy's own."""
-    if emulated:
+    if emulated():
         return 0
     import cupy  # type: ignore[import-not-found,unused-ignore]
 

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fastnn.backends import emulated
 from fastnn.backends.gpu._arrays import (
     contiguous,
     empty,
     empty_like,
-    emulated,
     is_float,
     kernels,
     stream,
@@ -24,7 +24,7 @@ _U64 = 0xFFFFFFFFFFFFFFFF
 
 def _new(shape: tuple[int, ...], dtype: npt.DTypeLike) -> Any:
     """An array on the device, where there is none to be beside."""
-    if emulated:
+    if emulated():
         return np.empty(shape, dtype)
     import cupy  # type: ignore[import-not-found,unused-ignore]
 
