@@ -12,6 +12,7 @@ void init_norm(pybind11::module_& m);
 void init_optim(pybind11::module_& m);
 void init_pool(pybind11::module_& m);
 void init_random(pybind11::module_& m);
+void init_reduction(pybind11::module_& m);
 void init_softmax(pybind11::module_& m);
 void init_gemm(pybind11::module_& m);
 void init_attention(pybind11::module_& m);

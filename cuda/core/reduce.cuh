@@ -44,25 +44,40 @@ struct Min {
     }
 };
 
-// Reduces over `lanes` consecutive threads: a warp, or the whole block of `lanes` threads. Every
-// thread gets the result; all threads of the block must call. Op is Sum, or any type with merge
-// (and shuffle_xor for its values).
-template <int lanes, class Op, class T>
-__device__ __forceinline__ T group_reduce(T value) {
-    static_assert(lanes % 32 == 0 && lanes <= 1024);
+// The functions below give every thread of the group the result; all threads of the block must call
+// them. Op is Sum, or any type with merge (and shuffle_xor for its values).
+
+// Reduces over `lanes` consecutive threads, a power of two up to a warp.
+template <class Op, class T>
+__device__ __forceinline__ T warp_reduce(T value, int lanes = 32) {
 #pragma unroll
     for (int offset = 16; offset; offset /= 2)
-        value = Op::merge(value, shuffle_xor(value, offset));
-    if constexpr (lanes > 32) {
-        T(&of_warp)[lanes / 32] = simt::smem_static<T[lanes / 32]>();
-        __syncthreads(); // a reduction before this one may still be read
-        if (threadIdx.x % 32 == 0)
-            of_warp[threadIdx.x / 32] = value;
-        __syncthreads();
-        value = of_warp[0];
-        for (int i = 1; i < lanes / 32; i++)
-            value = Op::merge(value, of_warp[i]);
-    }
+        if (offset < lanes)
+            value = Op::merge(value, shuffle_xor(value, offset));
+    return value;
+}
+
+// Reduces over the warps of a block of `threads` threads, which hold the results of their warps.
+template <int threads, class Op, class T>
+__device__ __forceinline__ T merge_warps(T value) {
+    static_assert(threads % 32 == 0 && threads <= 1024);
+    T(&of_warp)[threads / 32] = simt::smem_static<T[threads / 32]>();
+    __syncthreads(); // a reduction before this one may still be read
+    if (threadIdx.x % 32 == 0)
+        of_warp[threadIdx.x / 32] = value;
+    __syncthreads();
+    value = of_warp[0];
+    for (int i = 1; i < threads / 32; i++)
+        value = Op::merge(value, of_warp[i]);
+    return value;
+}
+
+// Reduces over `lanes` consecutive threads: a warp, or the whole block of `lanes` threads.
+template <int lanes, class Op, class T>
+__device__ __forceinline__ T group_reduce(T value) {
+    value = warp_reduce<Op>(value);
+    if constexpr (lanes > 32)
+        value = merge_warps<lanes, Op>(value);
     return value;
 }
 

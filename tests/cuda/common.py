@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import ml_dtypes
 import numpy as np
+import pytest
+
+from fastnn.backends.gpu._arrays import kernels
 
 DTYPES = [np.float32, np.float64, np.float16, ml_dtypes.bfloat16]
 
@@ -30,3 +35,28 @@ def assert_close(got: Any, wanted: Any, dtype: Any, roundings: float, scale: flo
     assert got.shape == wanted.shape
     unit = roundings * eps(dtype)
     np.testing.assert_allclose(exact(got), wanted, rtol=unit, atol=unit * scale)
+
+
+def hooks() -> bool:
+    """Whether the kernels were built so that their accesses can be counted."""
+    return bool(kernels.emulator_mode() == "hooks")
+
+
+@contextlib.contextmanager
+def counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], float]]:
+    """Counts the accesses of the block; then ``count(kind)`` is what they cost over the least that these bytes can.
+
+    Of "global" memory the cost is in sectors, of "shared" in turns: 1 is free of bank conflicts. 1 too where there were none.
+    """
+    monkeypatch.setenv("SIMT_COUNT", "1")
+    kernels.emulator_reset_counters()
+    rows: list[dict[str, Any]] = []
+
+    def count(kind: str, kernel: str = "") -> float:
+        of_kind = [r for r in rows if r["access"].startswith(kind) and kernel in r["kernel"]]
+        ideal = sum(r["ideal"] for r in of_kind)
+        return sum(r["cost"] for r in of_kind) / ideal if ideal else 1.0
+
+    yield count
+    rows.extend(kernels.emulator_counters())
+    monkeypatch.delenv("SIMT_COUNT")

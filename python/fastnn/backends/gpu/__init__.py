@@ -52,6 +52,14 @@ from fastnn.backends.gpu.random import (
     philox as philox,
     uniform as uniform,
 )
+from fastnn.backends.gpu.reduction import (
+    amax as amax,
+    amin as amin,
+    argmax as argmax,
+    argmin as argmin,
+    mean as mean,
+    sum as sum,
+)
 from fastnn.backends.gpu.softmax import (
     cross_entropy as cross_entropy,
     cross_entropy_backward as cross_entropy_backward,

@@ -47,3 +47,10 @@ def empty_like(x: Array) -> Array:
     """An array of x's shape and dtype, C-contiguous."""
     y: Array = empty(x.shape, x.dtype, like=x)
     return y
+
+
+def memory_order(x: Array) -> tuple[int, ...]:
+    """The axes from the slowest to the fastest."""
+    if x.flags.c_contiguous:
+        return tuple(range(x.ndim))
+    return tuple(sorted(range(x.ndim), key=lambda axis: (-abs(x.strides[axis]), axis)))

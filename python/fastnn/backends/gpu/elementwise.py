@@ -8,21 +8,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from fastnn.backends.gpu._arrays import contiguous, empty, is_float, kernels, stream
+from fastnn.backends.gpu._arrays import contiguous, empty, is_float, kernels, memory_order, stream
 from fastnn.backends.numpy import activation as activation_spec
 from fastnn.backends.numpy import elementwise as spec
 from fastnn.backends.protocol import Array
 
 
-def _memory_order(x: Array) -> tuple[int, ...]:
-    """The axes from the slowest to the fastest."""
-    return tuple(sorted(range(x.ndim), key=lambda axis: (-abs(x.strides[axis]), axis)))
-
-
 def _run(kernel: Callable[..., None], arrays: tuple[Array, ...], parameter: float) -> Array:
     """The kernel over arrays of one shape, with the result in the first one's memory order."""
     first = arrays[0]
-    order = tuple(range(first.ndim)) if first.flags.c_contiguous else _memory_order(first)
+    order = memory_order(first)
     views = [contiguous(x.transpose(order)) for x in arrays]
     y: Array = empty(views[0].shape, first.dtype, like=first)
     kernel(*views, y, parameter, stream())
