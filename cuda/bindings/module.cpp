@@ -12,6 +12,7 @@ PYBIND11_MODULE(FASTNN_CUDA_MODULE, m) {
     init_runtime(m);
     init_emulator(m);
     init_elementwise(m);
+    init_embedding(m);
     init_norm(m);
     init_optim(m);
     init_pool(m);

@@ -23,6 +23,10 @@ from fastnn.backends.gpu.elementwise import (
     silu_backward as silu_backward,
     tanh_backward as tanh_backward,
 )
+from fastnn.backends.gpu.embedding import (
+    embedding as embedding,
+    embedding_backward as embedding_backward,
+)
 from fastnn.backends.gpu.gemm import linear as linear, matmul as matmul
 from fastnn.backends.gpu.norm import (
     batch_norm as batch_norm,
