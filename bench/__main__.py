@@ -10,10 +10,34 @@ from pathlib import Path
 
 import fastnn
 
-from . import conv, elementwise, gemm, norm, optim, overhead, pool, reduction, softmax, training
+from . import (
+    conv,
+    cuda,
+    elementwise,
+    gemm,
+    norm,
+    optim,
+    overhead,
+    pool,
+    reduction,
+    softmax,
+    training,
+)
 from .measure import Result, Row, measure
 
-FAMILIES = (overhead, gemm, conv, elementwise, reduction, pool, softmax, norm, optim, training)
+FAMILIES = (
+    overhead,
+    gemm,
+    conv,
+    elementwise,
+    reduction,
+    pool,
+    softmax,
+    norm,
+    optim,
+    training,
+    cuda,
+)
 ROWS: list[Row] = [row for family in FAMILIES for row in family.ROWS]
 
 
@@ -55,6 +79,10 @@ def main() -> None:
         print("\n".join(f"{r.group}: {r.name}" for r in rows))
         return
     fastnn.show_config()
+    if not fastnn.cuda.is_available():
+        rows = [r for r in rows if r.finish is None]
+        if not rows:
+            parser.error("these rows need a GPU")
     results = []
     for row in rows:
         _set_threads(row.threads or arguments.threads)

@@ -22,6 +22,7 @@ class Row:
             raise ImportError where its library is missing.
         repeat: calls a measurement (more for what takes microseconds).
         threads: the number of threads for all.
+        finish: called at the end of each measurement, within its time: waits for a device.
     """
 
     group: str
@@ -29,6 +30,7 @@ class Row:
     contestants: dict[str, Callable[[], Callable[[], object]]]
     repeat: int = 1
     threads: int | None = None
+    finish: Callable[[], object] | None = None
 
 
 @dataclass
@@ -72,6 +74,8 @@ def measure(row: Row, rounds: int) -> Result:
             start = time.perf_counter()
             for _ in range(row.repeat):
                 function()
+            if row.finish is not None:
+                row.finish()
             if number >= 0:
                 result.seconds[who].append((time.perf_counter() - start) / row.repeat)
     return result

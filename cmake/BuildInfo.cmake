@@ -9,7 +9,19 @@ else()
     set(info_cpu false)
     set(info_compiler "")
     set(info_levels "")
-    message(STATUS "fastnn: NumPy only: ${FASTNN_CPU_MISSING}")
+    message(STATUS "fastnn: no C++ kernels: ${FASTNN_CPU_MISSING}")
+endif()
+if(NOT FASTNN_CUDA_MISSING)
+    set(info_cuda true)
+    set(info_nvcc "${CMAKE_CUDA_COMPILER_VERSION}")
+    list(JOIN FASTNN_CUDA_ARCHITECTURES "\", \"" info_archs)
+    set(info_archs "\"${info_archs}\"")
+    message(STATUS "fastnn: CUDA kernels for ${FASTNN_CUDA_ARCHITECTURES}, nvcc ${info_nvcc}")
+else()
+    set(info_cuda false)
+    set(info_nvcc "")
+    set(info_archs "")
+    message(STATUS "fastnn: no CUDA kernels: ${FASTNN_CUDA_MISSING}")
 endif()
 list(JOIN FASTNN_SANITIZE ", " info_sanitize)
 
@@ -20,6 +32,10 @@ file(WRITE ${info_file}
   \"cpu_missing\": \"${FASTNN_CPU_MISSING}\",
   \"compiler\": \"${info_compiler}\",
   \"isa_levels\": [${info_levels}],
+  \"cuda\": ${info_cuda},
+  \"cuda_missing\": \"${FASTNN_CUDA_MISSING}\",
+  \"nvcc\": \"${info_nvcc}\",
+  \"cuda_archs\": [${info_archs}],
   \"build_type\": \"${CMAKE_BUILD_TYPE}\",
   \"sanitizers\": \"${info_sanitize}\"
 }

@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 
 import fastnn
+from fastnn._config import build_info
 
 
+@pytest.mark.skipif(fastnn.cuda.is_available(), reason="there is a GPU")
 def test_cuda_answers_no() -> None:
     cuda = fastnn.cuda
     assert not cuda.is_available()
@@ -231,7 +233,9 @@ def test_assert_close() -> None:
 
 
 def test_small_modules() -> None:
-    assert fastnn.version.cuda is None
+    built = build_info()
+    assert (fastnn.version.cuda is not None) == built["cuda"]
+    assert built["nvcc"].startswith(fastnn.version.cuda or "")
     assert not fastnn.compiler.is_compiling()
     assert fastnn.types.Tensor is fastnn.Tensor
     parallel: Any = importlib.import_module("fastnn.nn.parallel")
@@ -249,10 +253,16 @@ def test_a_list_of_parameters_prints_in_lines() -> None:
     assert shown[3] == ")"
 
 
+@pytest.mark.skipif(fastnn.cuda.is_available(), reason="there is one")
 def test_why_there_is_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     from fastnn.cuda import _runtime
 
-    assert "FASTNN_CUDA=ON" in _runtime.why_unavailable()
+    built = build_info()
+    if built["cuda"]:  # with the kernels, but no GPU: the driver or CuPy is what is missing
+        module = importlib.import_module("fastnn._cuda")
+        assert _runtime.why_unavailable() == module.device_error() != ""
+    else:
+        assert built["cuda_missing"] in _runtime.why_unavailable()
     reasons = {"no driver": True, "": False}
     for reason, fails in reasons.items():
         kernels = type("kernels", (), {"device_error": staticmethod(lambda reason=reason: reason)})

@@ -65,11 +65,14 @@ CLEAN = {
         ("", [], "no C++ compiler was found when fastnn was built"),
         (
             os.environ.get("PATH", ""),
-            ["--config-settings", "cmake.define.FASTNN_CPU=OFF"],
+            [
+                "--config-settings=cmake.define.FASTNN_CPU=OFF",
+                "--config-settings=cmake.define.FASTNN_CUDA=OFF",
+            ],
             "the build was configured with FASTNN_CPU=OFF",
         ),
     ],
-    ids=["no compiler in PATH", "FASTNN_CPU=OFF"],
+    ids=["no compiler in PATH", "FASTNN_CPU=OFF, FASTNN_CUDA=OFF"],
 )
 def test_numpy_only(tmp_path, path, options, reason):
     tree, empty, site = tmp_path / "tree", tmp_path / "empty", tmp_path / "site"
@@ -96,3 +99,4 @@ def test_numpy_only(tmp_path, path, options, reason):
     printed = run([sys.executable, "-c", TRAINING_STEP], PYTHONPATH=str(site))
     assert "backend: numpy (available: numpy)" in printed
     assert f"cpu: missing: {reason}" in printed
+    assert f"cuda: missing: fastnn has no CUDA kernels: {reason.replace('CPU', 'CUDA')}" in printed

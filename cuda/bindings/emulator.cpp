@@ -33,13 +33,16 @@ void init_emulator(py::module_& m) {
         }
         return rows;
     });
-    // By kernel: launches, barriers, bytes of global memory moved.
+    // By kernel: launches, their blocks and barriers, bytes of global memory moved; the largest block.
     m.def("emulator_kernels", [] {
         py::dict all;
         for (const auto& [name, count] : simt::kernel_counts()) {
             py::dict d;
             d["launches"] = count.launches;
+            d["blocks"] = count.blocks;
             d["barriers"] = count.barriers;
+            d["threads"] = count.threads;
+            d["shared_bytes"] = count.shared_bytes;
             d["global_bytes"] = count.global_bytes;
             all[py::str(name)] = d;
         }

@@ -24,8 +24,11 @@ void init_runtime(py::module_& m) {
         int count = 0;
         const cudaError_t error = cudaGetDeviceCount(&count);
         cudaGetLastError();
-        if (error != cudaSuccess)
-            return cudaGetErrorString(error);
+        if (error != cudaSuccess) {
+            int driver = 0; // stays 0 where there is no driver at all
+            cudaDriverGetVersion(&driver);
+            return driver ? cudaGetErrorString(error) : "no NVIDIA driver was found";
+        }
         return count ? "" : "no CUDA device was found";
     });
 }

@@ -129,8 +129,13 @@ void count_bulk(const char* kind, uint32_t pc, size_t bytes) {
 }
 
 void count_launch() {
-    if (state.counting)
-        kernels[state.kernel].launches++;
+    if (!state.counting)
+        return;
+    KernelCount& count = kernels[state.kernel];
+    count.launches++;
+    count.blocks += long(state.grid.x) * state.grid.y * state.grid.z;
+    count.threads = std::max(count.threads, long(state.thread_count));
+    count.shared_bytes = std::max(count.shared_bytes, long(state.dynamic_bytes));
 }
 
 void count_barrier(bool everyone) {
@@ -173,7 +178,10 @@ std::map<std::string, KernelCount> kernel_counts() {
     for (const auto& [kernel, count] : kernels) {
         KernelCount& sum = named[kernel_name(kernel)];
         sum.launches += count.launches;
+        sum.blocks += count.blocks;
         sum.barriers += count.barriers;
+        sum.threads = std::max(sum.threads, count.threads);
+        sum.shared_bytes = std::max(sum.shared_bytes, count.shared_bytes);
         sum.global_bytes += count.global_bytes;
     }
     return named;

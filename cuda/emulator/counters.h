@@ -18,7 +18,8 @@ struct LineCount {
     Count count;
 };
 struct KernelCount {
-    long launches = 0, barriers = 0, global_bytes = 0;
+    long launches = 0, blocks = 0, barriers = 0, global_bytes = 0;
+    long threads = 0, shared_bytes = 0; // the most of a block; dynamic shared memory
 };
 
 std::vector<LineCount> line_counts();

@@ -195,13 +195,13 @@ std::string kernel_name(const void* kernel) {
             break;
         }
     }
-    return name = name.substr(0, 160);
+    return name;
 }
 
 // Names the kernel, and puts lines in place of code addresses; on the host's stack, since it starts
 // a process.
 void expand_error() {
-    std::string text = kernel_name(state.kernel) + ": " + state.error;
+    std::string text = kernel_name(state.kernel).substr(0, 160) + ": " + state.error;
     for (auto at = text.find('\x01'); at != text.npos; at = text.find('\x01', at))
         text.replace(at, 10, line_of(uint32_t(std::stoul(text.substr(at + 1, 8), nullptr, 16))));
     std::snprintf(state.error, sizeof state.error, "%s", text.c_str());

@@ -131,7 +131,7 @@ int run(dim3 grid, dim3 block, size_t smem, const void* kernel, void (*call)(voi
     state.kernel = kernel;
     if (const char* what = bad_configuration(grid, block, smem)) {
         std::snprintf(state.error, sizeof state.error, "%s: launch: %s",
-                      kernel_name(kernel).c_str(), what);
+                      kernel_name(kernel).substr(0, 160).c_str(), what);
         return cudaErrorInvalidConfiguration;
     }
     state.call = call;

@@ -51,22 +51,32 @@ def build_info() -> dict[str, Any]:
     try:
         info: dict[str, Any] = json.loads(file.read_text())
     except FileNotFoundError:
-        return {"cpu": False, "cpu_missing": "this source tree has not been built"}
+        missing = "this source tree has not been built"
+        return {"cpu": False, "cpu_missing": missing, "cuda": False, "cuda_missing": missing}
     return info
 
 
-def _cuda_devices() -> str:
-    """The names of the GPUs."""
+def _cuda_lines(info: dict[str, Any]) -> list[str]:
+    """What the kernels for the GPU were built for, and the names of the GPUs or why there is none."""
     from . import cuda
+    from .cuda import _runtime
 
-    return ", ".join(cuda.get_device_name(i) for i in range(cuda.device_count()))
+    reason = _runtime.why_unavailable()
+    if reason:
+        lines = [f"  cuda: missing: {reason}"]
+    else:
+        names = [cuda.get_device_name(i) for i in range(cuda.device_count())]
+        lines = [f"  cuda: {', '.join(names)}"]
+    if info.get("cuda"):
+        lines.append(
+            f"  cuda kernels: built by nvcc {info['nvcc']} for {', '.join(info['cuda_archs'])}"
+        )
+    return lines
 
 
 def show_config() -> None:
     """Print the version, the backends and why one is missing, the instruction set, and the threads."""
     import platform
-
-    from .cuda import _runtime
 
     info = build_info()
     kernels = _kernels()
@@ -82,8 +92,7 @@ def show_config() -> None:
         ]
     else:
         lines.append(f"  cpu: missing: {info.get('cpu_missing') or backends.why_no_cpu}")
-    reason = _runtime.why_unavailable()
-    lines.append(f"  cuda: missing: {reason}" if reason else f"  cuda: {_cuda_devices()}")
+    lines += _cuda_lines(info)
     print("\n".join(lines))
 
 

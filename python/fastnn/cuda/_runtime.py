@@ -19,8 +19,10 @@ def why_unavailable() -> str:
     """Why there is no device; "" where there is one."""
     try:
         kernels = _kernels()
-    except ModuleNotFoundError:
-        return "fastnn was built without its CUDA kernels (FASTNN_CUDA=ON builds them)"
+    except ModuleNotFoundError as error:
+        from .._config import build_info
+
+        return f"fastnn has no CUDA kernels: {build_info()['cuda_missing'] or error}"
     except ImportError as error:
         return f"fastnn's CUDA kernels cannot be loaded: {error}"
     reason = str(kernels.device_error())

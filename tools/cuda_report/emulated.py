@@ -1,0 +1,83 @@
+"""Counters of the emulator: how the kernels' requests use memory, for whole tiles and aligned rows."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+
+from fastnn.backends import gpu
+from fastnn.backends.gpu._arrays import kernels
+
+
+@dataclass
+class Use:
+    """One kernel's requests: what they cost beside the least that would do."""
+
+    kernel: str
+    launches: int
+    threads: int
+    shared_bytes: int
+    barriers: int
+    sectors: int
+    least_sectors: int
+    turns: int
+    least_turns: int
+
+
+def _normal(*shape: int, dtype: Any = np.float32) -> Any:
+    return np.random.default_rng(0).normal(size=shape).astype(dtype)
+
+
+def _launches() -> dict[str, Callable[[], Any]]:
+    """What is run, by the family that it stands for."""
+    half, brain = np.float16, ml_dtypes.bfloat16
+    x, image = _normal(256, 256), _normal(4, 16, 24, 24)
+    heads = _normal(1, 2, 256, 64)
+    one, zero = np.ones(16, np.float32), np.zeros(16, np.float32)
+    labels = np.arange(256) % 256
+    return {
+        "elementwise": lambda: gpu.gelu_backward(x, x, False),
+        "softmax": lambda: gpu.softmax_backward(x, gpu.softmax(x, 1), 1),
+        "cross_entropy": lambda: gpu.cross_entropy(x, labels, None, -100, 0.0),
+        "norm": lambda: (
+            gpu.layer_norm(x, None, None, 1e-5),
+            gpu.batch_norm(image, one, zero, 1e-5),
+        ),
+        "pool": lambda: gpu.max_pool2d(image, (2, 2), (2, 2), (0, 0), (1, 1), False),
+        "random": lambda: gpu.dropout(x, 0.5, 1, 0),
+        "gemm": lambda: [gpu.matmul(a, a) for a in (x, x.astype(half), x.astype(brain))],
+        "attention": lambda: [
+            gpu.attention(a, a, a, None, 0.125, causal)
+            for a in (heads, heads.astype(brain))
+            for causal in (False, True)
+        ],
+    }
+
+
+def measure() -> list[Use]:
+    """Every kernel that the launches reach.
+
+    Raises:
+        RuntimeError: the emulator was not built with hooks.
+    """
+    if kernels.emulator_mode() != "hooks":
+        raise RuntimeError("the counters need the emulator's build 'hooks'")
+    os.environ["SIMT_COUNT"] = "1"
+    kernels.emulator_reset_counters()
+    for launch in _launches().values():
+        launch()
+    memory: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0, 0])
+    for row in kernels.emulator_counters():
+        at = 0 if row["access"].startswith("global") else 2
+        memory[row["kernel"]][at] += row["cost"]
+        memory[row["kernel"]][at + 1] += row["ideal"]
+    return [
+        Use(name, k["launches"], k["threads"], k["shared_bytes"], k["barriers"], *memory[name])
+        for name, k in kernels.emulator_kernels().items()
+    ]
