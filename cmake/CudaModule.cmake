@@ -6,6 +6,9 @@ file(GLOB cuda_kernels CONFIGURE_DEPENDS cuda/*/*.cu)
 file(GLOB cuda_bindings CONFIGURE_DEPENDS cuda/bindings/*.cpp)
 file(GLOB cuda_emulator CONFIGURE_DEPENDS cuda/emulator/*.cpp)
 list(FILTER cuda_kernels EXCLUDE REGEX "/emulator/")
+# Most of a binding's compile time is pybind11's headers: several bindings share them.
+set_source_files_properties(${cuda_kernels} PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
+set(share_headers UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 8)
 set(cuda_warnings -Wall -Wextra -Wshadow $<$<BOOL:${FASTNN_WERROR}>:-Werror>)
 
 if(FASTNN_CUDA_EMULATOR)
@@ -35,6 +38,7 @@ if(FASTNN_CUDA_EMULATOR)
     add_library(emulator_test_kernels OBJECT ${emulator_tests})
     pybind11_add_module(_cuda_emulated MODULE NO_EXTRAS ${cuda_bindings})
     pybind11_add_module(_cuda_emulator_tests MODULE NO_EXTRAS tests/cuda/emulator/module.cpp)
+    set_target_properties(_cuda_emulated PROPERTIES ${share_headers})
     target_link_libraries(_cuda_emulated PRIVATE emulated_kernels)
     target_link_libraries(_cuda_emulator_tests PRIVATE emulator_test_kernels)
     foreach(kernels emulated_kernels emulator_test_kernels)
@@ -67,7 +71,7 @@ if(NOT FASTNN_CUDA_MISSING)
     target_compile_options(_cuda PRIVATE "$<$<COMPILE_LANGUAGE:CXX>:${cuda_warnings}>"
         $<$<AND:$<COMPILE_LANGUAGE:CUDA>,$<BOOL:${FASTNN_WERROR}>>:-Werror=all-warnings>)
     target_link_directories(_cuda PRIVATE ${FASTNN_CUDA_LIBRARIES})
-    set_target_properties(_cuda PROPERTIES CUDA_ARCHITECTURES "${FASTNN_CUDA_ARCHITECTURES}"
+    set_target_properties(_cuda PROPERTIES ${share_headers} CUDA_ARCHITECTURES "${FASTNN_CUDA_ARCHITECTURES}"
         CUDA_RUNTIME_LIBRARY Static BUILD_WITH_INSTALL_RPATH ON)
     install(TARGETS _cuda LIBRARY DESTINATION fastnn)
     if(FASTNN_INPLACE)

@@ -33,7 +33,8 @@ void init_emulator(py::module_& m) {
         }
         return rows;
     });
-    // By kernel: launches, their blocks and barriers, bytes of global memory moved; the largest block.
+    // By kernel: launches, their blocks and barriers, bytes of global memory moved; the largest
+    // block.
     m.def("emulator_kernels", [] {
         py::dict all;
         for (const auto& [name, count] : simt::kernel_counts()) {
