@@ -1,4 +1,4 @@
-// Scaled dot-product attention, y = softmax(q k' * scale + mask) v.
+// Scaled dot-product attention, y = softmax(q k' * scale + mask) v, and its gradients.
 #pragma once
 
 #include <cstddef>
@@ -62,5 +62,24 @@ constexpr int max_attention_size = 256;
 // y (batch, heads, queries, value_size), dense; top and total (batch, heads, queries), float32: the
 // largest score of each row and the sum of exp(score - top).
 cudaError_t attention(const Attention& a, void* y, float* top, float* total, cudaStream_t stream);
+
+// What the backward pass takes besides, and gives.
+struct AttentionGradients {
+    AttentionOperand g, y; // (batch, heads, queries, value_size): the gradient of y, and y
+    const float* top = nullptr;
+    const float* total = nullptr;
+    // dense, of the operands' dtype
+    void* query = nullptr; // (batch, heads, queries, size)
+    void* key = nullptr;   // (batch, kv_heads, keys, size)
+    void* value = nullptr; // (batch, kv_heads, keys, value_size)
+    // (batch, heads, queries, keys): the gradient of the scores, which is that of an additive mask;
+    // where causal, keys that a query does not see may stay unwritten. nullptr: not wanted.
+    void* mask = nullptr;
+    void* workspace = nullptr; // attention_workspace(a) bytes, aligned to 16
+};
+
+size_t attention_workspace(const Attention& a);
+cudaError_t attention_backward(const Attention& a, const AttentionGradients& d,
+                               cudaStream_t stream);
 
 } // namespace fastnn::cuda

@@ -32,43 +32,49 @@ using namespace attention_detail;
 
 namespace {
 
-template <class T, int D, bool General>
+template <class T, int D>
 struct ForwardTiles {
     static constexpr bool half = sizeof(T) == 2;
-    static constexpr int MT = half && D <= 64 && !General ? 2 : 1; // what the registers allow
-    static constexpr int warps = half ? 8 / MT : 4;
-    static constexpr int BM = warps * MT * 16;
+    static constexpr int MT = half && D == 64 ? 2 : 1; // what the registers allow
+    // float32 of 256 columns: two warps share rows, each with half of the columns of y
+    static constexpr int column_groups = !half && D == 256 ? 2 : 1;
+    static constexpr int row_groups = half ? 8 / MT : 4;
+    static constexpr int BM = row_groups * MT * 16;
     static constexpr int BN = half ? (D == 256 ? 32 : 64) : (D == 256 ? 16 : D == 128 ? 32 : 64);
-    static constexpr int threads = warps * 32;
+    static constexpr int columns = D / column_groups;
+    static constexpr int threads = row_groups * column_groups * 32;
 };
 
-template <class T, int D, bool General>
+template <class T, int D>
 struct ForwardShared {
-    using C = ForwardTiles<T, D, General>;
+    using C = ForwardTiles<T, D>;
     Tile<T, C::BM, D> q;
     Tile<T, C::BN, D> k, v;
 };
 
-template <class T, int D, bool General>
-__global__ void __launch_bounds__(ForwardTiles<T, D, General>::threads, 1)
+template <class T, int D>
+__global__ void __launch_bounds__(ForwardTiles<T, D>::threads, 1)
     attention_kernel(const __grid_constant__ Attention a, T* __restrict__ y,
                      float* __restrict__ top, float* __restrict__ total) {
-    using C = ForwardTiles<T, D, General>;
-    constexpr int BM = C::BM, BN = C::BN, MT = C::MT;
-    auto& s = simt::smem<ForwardShared<T, D, General>>();
+    using C = ForwardTiles<T, D>;
+    constexpr int BM = C::BM, BN = C::BN, MT = C::MT, NT = BN / 8, DT = C::columns / 8;
+    auto& s = simt::smem<ForwardShared<T, D>>();
     const int lane = int(threadIdx.x) % 32, g = lane / 4, t2 = lane % 4 * 2;
-    const int row0 = int(threadIdx.x) / 32 * MT * 16;
+    const int warp = int(threadIdx.x) / 32;
+    const int row0 = warp / C::column_groups * MT * 16;
+    const int col0 = warp % C::column_groups * C::columns;
 
     const int blocks = (a.queries + BM - 1) / BM;
-    const int head = int(blockIdx.x) / blocks, b = head / a.heads, h = head % a.heads;
+    const int head = int(blockIdx.x) / blocks, b = head / int(a.heads), h = head % int(a.heads);
     // where causal the last queries have the most work: first
     const int q0 = (blocks - 1 - int(blockIdx.x) % blocks) * BM;
-    const int kv_head = h / (a.heads / a.kv_heads);
+    const int kv_head = h / int(a.heads / a.kv_heads);
     const T* keys = matrix<T>(a.key, b, kv_head);
     const T* values = matrix<T>(a.value, b, kv_head);
     const Scores<T> rule{a, b, h};
 
     const int seen = a.causal && q0 + BM < a.keys ? q0 + BM : a.keys;
+    const int steps = steps_of<T>(a.size);
     const auto load_k = [&](int first) {
         load_tile<C::threads>(s.k, keys, a.key.row_stride, first, a.keys, a.size, a.key.aligned);
         ptx::cp_async_commit();
@@ -77,15 +83,15 @@ __global__ void __launch_bounds__(ForwardTiles<T, D, General>::threads, 1)
                           a.query.aligned);
     load_k(0);
 
-    float acc[MT][D / 8][4] = {};
+    float acc[MT][DT][4] = {};
     float highest[MT][2], sum[MT][2];
 #pragma unroll
     for (int m = 0; m < MT; m++)
 #pragma unroll
         for (int i = 0; i < 2; i++)
             highest[m][i] = -INFINITY, sum[m][i] = 0;
-    // scores are q k' until here; in the general case they are scaled before the maximum is taken
-    const float to_log2 = General ? log2_e : a.scale * log2_e;
+    const bool scaled = scaled_first(a);
+    const float to_log2 = scaled ? log2_e : a.scale * log2_e;
     // exp of a score less the highest: one fma for 16 bits; for float32 no product of the highest
     // may be rounded
     const auto exponential = [to_log2](float score, float high) {
@@ -100,37 +106,26 @@ __global__ void __launch_bounds__(ForwardTiles<T, D, General>::threads, 1)
                               a.value.aligned);
         ptx::cp_async_commit();
 
-        float p[MT][BN / 8][4] = {};
-        multiply_rows<MT, BN>(p, s.q, row0, s.k);
+        float p[MT][NT][4] = {};
+        multiply_rows(p, s.q, row0, s.k, steps);
 
         ptx::cp_async_wait<0>();
         __syncthreads(); // V is there, and every warp has done with K
         if (k0 + BN < seen)
             load_k(k0 + BN);
 
-        const bool edge = k0 + BN > a.keys || (a.causal && k0 + BN - 1 > q0 + row0);
-        if (General || edge) {
-#pragma unroll
-            for (int m = 0; m < MT; m++)
-#pragma unroll
-                for (int j = 0; j < BN / 8; j++)
-#pragma unroll
-                    for (int i = 0; i < 4; i++) {
-                        const int query = q0 + row0 + m * 16 + i / 2 * 8 + g;
-                        const int key = k0 + j * 8 + t2 + i % 2;
-                        if constexpr (General)
-                            p[m][j][i] = rule.masked(p[m][j][i], query, key);
-                        else if (key >= a.keys || (a.causal && key > query))
-                            p[m][j][i] = -INFINITY;
-                    }
-        }
+        const Place<false> at{q0 + row0 + g, k0 + t2};
+        if (scaled)
+            rule.mask(p, at);
+        if (k0 + BN > a.keys || (a.causal && k0 + BN - 1 > q0 + row0))
+            rule.hide(p, at);
 #pragma unroll
         for (int m = 0; m < MT; m++)
 #pragma unroll
             for (int i = 0; i < 2; i++) { // the two rows of a thread
                 float high = highest[m][i];
 #pragma unroll
-                for (int j = 0; j < BN / 8; j++)
+                for (int j = 0; j < NT; j++)
                     high = fmaxf(high, fmaxf(p[m][j][i * 2], p[m][j][i * 2 + 1]));
                 high = fmaxf(high, __shfl_xor_sync(~0u, high, 1));
                 high = fmaxf(high, __shfl_xor_sync(~0u, high, 2));
@@ -139,23 +134,23 @@ __global__ void __launch_bounds__(ForwardTiles<T, D, General>::threads, 1)
                 highest[m][i] = high;
                 float added = 0;
 #pragma unroll
-                for (int j = 0; j < BN / 8; j++) {
+                for (int j = 0; j < NT; j++)
 #pragma unroll
                     for (int c = i * 2; c < i * 2 + 2; c++)
                         added += p[m][j][c] = exponential(p[m][j][c], finite);
-                    if (General && a.threshold) {
-                        bool keep[2];
-                        rule.kept_pair(keep, q0 + row0 + m * 16 + i * 8 + g, k0 + j * 8 + t2);
-                        p[m][j][i * 2] = keep[0] ? p[m][j][i * 2] : 0.f;
-                        p[m][j][i * 2 + 1] = keep[1] ? p[m][j][i * 2 + 1] : 0.f;
-                    }
-                }
                 sum[m][i] = sum[m][i] * shrink + added;
 #pragma unroll
-                for (int d = 0; d < D / 8; d++)
+                for (int d = 0; d < DT; d++)
                     acc[m][d][i * 2] *= shrink, acc[m][d][i * 2 + 1] *= shrink;
             }
-        multiply_scores<MT, BN>(acc, p, s.v);
+        if (a.threshold) {
+            uint32_t kept[MT] = {};
+            rule.template kept<NT>(kept, at);
+            for_each<MT, NT>([&](int m, int j, int i) {
+                p[m][j][i] = kept[m] >> (j * 4 + i) & 1 ? p[m][j][i] : 0.f;
+            });
+        }
+        multiply_scores(acc, p, s.v, col0);
     }
 
     ptx::cp_async_wait<0>();
@@ -170,29 +165,28 @@ __global__ void __launch_bounds__(ForwardTiles<T, D, General>::threads, 1)
             z += __shfl_xor_sync(~0u, z, 2);
             factor[m][i] = z == 0 ? 0.f : a.keep_scale / z;
             const int query = q0 + row0 + m * 16 + i * 8 + g;
-            if (query < a.queries && t2 == 0) {
+            if (query < a.queries && t2 == 0 && col0 == 0) {
                 const float high = highest[m][i];
-                top[rule.row(query)] = General || high == -INFINITY ? high : high * a.scale;
+                top[rule.row(query)] = scaled || high == -INFINITY ? high : high * a.scale;
                 total[rule.row(query)] = z;
             }
         }
-    // by way of the warp's own rows of the queries' tile, for whole sectors
-    store_accumulators<MT>(s.q, row0, acc, factor);
+    // by way of the warp's own part of the queries' tile, for whole sectors
+    store_accumulators(s.q, row0, col0, acc, factor);
     __syncwarp();
-    store_rows<MT * 16>(s.q, row0, y + rule.row(0) * a.value_size, q0 + row0, a.queries,
-                        a.value_size);
+    store_rows<MT * 16, C::columns>(s.q, row0, col0, y + rule.row(0) * a.value_size, q0 + row0,
+                                    a.queries, a.value_size);
 }
 
-template <class T, int D, bool General>
+template <class T, int D>
 cudaError_t launch_attention(const Attention& a, void* y, float* top, float* total,
                              cudaStream_t stream) {
-    using C = ForwardTiles<T, D, General>;
-    const int64_t blocks = int64_t(a.batch) * a.heads * ((a.queries + C::BM - 1) / C::BM);
+    using C = ForwardTiles<T, D>;
+    const int64_t blocks = a.batch * a.heads * ((a.queries + C::BM - 1) / C::BM);
     if (blocks > INT32_MAX)
         return cudaErrorInvalidValue;
-    return simt::launch(attention_kernel<T, D, General>, dim3(unsigned(blocks)), dim3(C::threads),
-                        sizeof(ForwardShared<T, D, General>), stream, a, static_cast<T*>(y), top,
-                        total);
+    return simt::launch(attention_kernel<T, D>, dim3(unsigned(blocks)), dim3(C::threads),
+                        sizeof(ForwardShared<T, D>), stream, a, static_cast<T*>(y), top, total);
 }
 
 } // namespace
@@ -206,16 +200,14 @@ void Attention::drop(double p, uint64_t with_seed, uint64_t from_offset) {
 
 cudaError_t attention(const Attention& given, void* y, float* top, float* total,
                       cudaStream_t stream) {
-    if (!valid(given))
-        return cudaErrorInvalidValue;
     if (given.batch == 0 || given.heads == 0 || given.queries == 0)
         return cudaSuccess;
+    if (!valid(given))
+        return cudaErrorInvalidValue;
     const Attention a = with_alignment(given);
     return dispatch_attention(a, [&](auto type, auto size) {
         using T = typename decltype(type)::type;
-        constexpr int D = decltype(size)::value;
-        return is_general(a) ? launch_attention<T, D, true>(a, y, top, total, stream)
-                             : launch_attention<T, D, false>(a, y, top, total, stream);
+        return launch_attention<T, decltype(size)::value>(a, y, top, total, stream);
     });
 }
 

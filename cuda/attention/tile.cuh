@@ -59,18 +59,19 @@ __device__ __forceinline__ void load_tile(Tile<T, Rows, D>& tile, const T* matri
     }
 }
 
-// Rows row0 .. row0 + Rows - 1 of a tile to a dense matrix (rows, size), by one warp.
-template <int Rows, class T, int R, int D>
-__device__ __forceinline__ void store_rows(Tile<T, R, D>& tile, int row0, T* matrix, int first,
-                                           int rows, int size) {
-    using Tile = Tile<T, R, D>;
-    for (int e = int(threadIdx.x) % 32; e < Rows * Tile::chunks; e += 32) {
-        const int r = e / Tile::chunks, c = e % Tile::chunks;
-        if (first + r >= rows || c * Tile::per_chunk >= size)
+// Rows row0 .. row0 + Rows - 1 of a tile, of these the columns col0 .. col0 + Columns - 1, to a
+// dense matrix (rows, size) from its row `first` on, by one warp.
+template <int Rows, int Columns, class T, int R, int D>
+__device__ __forceinline__ void store_rows(Tile<T, R, D>& tile, int row0, int col0, T* matrix,
+                                           int first, int rows, int size) {
+    constexpr int per_chunk = Tile<T, R, D>::per_chunk, chunks = Columns / per_chunk;
+    for (int e = int(threadIdx.x) % 32; e < Rows * chunks; e += 32) {
+        const int r = e / chunks, column = col0 + e % chunks * per_chunk;
+        if (first + r >= rows || column >= size)
             continue;
-        const auto v = simt::load(reinterpret_cast<const Vector<T>*>(tile.chunk(row0 + r, c)));
-        v.store(matrix + int64_t(first + r) * size + c * Tile::per_chunk,
-                size - c * Tile::per_chunk);
+        const auto v = simt::load(
+            reinterpret_cast<const Vector<T>*>(tile.chunk(row0 + r, column / per_chunk)));
+        v.store(matrix + int64_t(first + r) * size + column, size - column);
     }
 }
 
@@ -192,61 +193,70 @@ __device__ __forceinline__ void load_b_trans(uint32_t (&b)[2][2], Tile<T, R, D>&
     }
 }
 
-// acc (16 * MT rows, N columns) += rows of `a` times rows of `b`: both tiles with k along their
-// rows.
-template <int MT, int N, class T, int RA, int RB, int D>
-__device__ __forceinline__ void multiply_rows(float (&acc)[MT][N / 8][4], Tile<T, RA, D>& a,
-                                              int row0, Tile<T, RB, D>& b) {
-    constexpr int steps = Tile<T, RA, D>::chunks / 2;
-#pragma unroll 2
-    for (int k = 0; k < steps; k++) {
-        typename Fragments<T>::A fa[MT];
-#pragma unroll
-        for (int m = 0; m < MT; m++)
-            fa[m] = load_a(a, row0 + m * 16, k);
-#pragma unroll
-        for (int j = 0; j < N / 16; j++) {
-            uint32_t fb[2][2];
-            load_b(fb, b, j * 16, k);
-#pragma unroll
-            for (int m = 0; m < MT; m++) {
-                Fragments<T>::mma(acc[m][j * 2], fa[m], fb[0]);
-                Fragments<T>::mma(acc[m][j * 2 + 1], fa[m], fb[1]);
-            }
-        }
-    }
+// The k-steps of rows of `size` elements, an even number.
+template <class T>
+__device__ __forceinline__ int steps_of(int size) {
+    constexpr int per_pair = 64 / int(sizeof(T));
+    return (size + per_pair - 1) / per_pair * 2;
 }
 
-// acc (16 * MT rows, D columns) += scores (16 * MT rows, N columns), rounded to T, times the tile
-// (N, D).
-template <int MT, int N, class T, int R, int D>
-__device__ __forceinline__ void multiply_scores(float (&acc)[MT][D / 8][4],
-                                                const float (&scores)[MT][N / 8][4],
-                                                Tile<T, R, D>& tile) {
+// acc (16 * MT rows, 8 * NT columns) += rows of `a` times rows of `b`: both tiles with k along
+// their rows, of which `steps` k-steps are not zeros.
+template <int MT, int NT, class T, int RA, int RB, int D>
+__device__ __forceinline__ void multiply_rows(float (&acc)[MT][NT][4], Tile<T, RA, D>& a, int row0,
+                                              Tile<T, RB, D>& b, int steps) {
+#pragma unroll 1
+    for (int pair = 0; pair < steps; pair += 2)
+#pragma unroll
+        for (int k = pair; k < pair + 2; k++) {
+            typename Fragments<T>::A fa[MT];
+#pragma unroll
+            for (int m = 0; m < MT; m++)
+                fa[m] = load_a(a, row0 + m * 16, k);
+#pragma unroll
+            for (int j = 0; j < NT; j += 2) {
+                uint32_t fb[2][2];
+                load_b(fb, b, j * 8, k);
+#pragma unroll
+                for (int m = 0; m < MT; m++) {
+                    Fragments<T>::mma(acc[m][j], fa[m], fb[0]);
+                    Fragments<T>::mma(acc[m][j + 1], fa[m], fb[1]);
+                }
+            }
+        }
+}
+
+// acc (16 * MT rows, 8 * DT columns) += scores (16 * MT rows, 8 * NT columns), rounded to T, times
+// the columns from col0 on of the tile.
+template <int MT, int NT, int DT, class T, int R, int D>
+__device__ __forceinline__ void multiply_scores(float (&acc)[MT][DT][4],
+                                                const float (&scores)[MT][NT][4],
+                                                Tile<T, R, D>& tile, int col0) {
     constexpr int per_step = Fragments<T>::tiles_per_step;
 #pragma unroll
-    for (int j = 0; j < N / 8; j += per_step) {
+    for (int j = 0; j < NT; j += per_step) {
         typename Fragments<T>::A fa[MT];
 #pragma unroll
         for (int m = 0; m < MT; m++)
             fa[m] = Fragments<T>::from_scores(scores[m][j], scores[m][j + per_step - 1]);
 #pragma unroll
-        for (int d = 0; d < D / 16; d++) {
+        for (int d = 0; d < DT; d += 2) {
             uint32_t fb[2][2];
-            load_b_trans(fb, tile, j * 8, d * 16);
+            load_b_trans(fb, tile, j * 8, col0 + d * 8);
 #pragma unroll
             for (int m = 0; m < MT; m++) {
-                Fragments<T>::mma(acc[m][d * 2], fa[m], fb[0]);
-                Fragments<T>::mma(acc[m][d * 2 + 1], fa[m], fb[1]);
+                Fragments<T>::mma(acc[m][d], fa[m], fb[0]);
+                Fragments<T>::mma(acc[m][d + 1], fa[m], fb[1]);
             }
         }
     }
 }
 
-// Accumulators (16 * MT rows) times a factor for each row, rounded, to the warp's rows of a tile.
-template <int MT, class T, int R, int D>
-__device__ __forceinline__ void store_accumulators(Tile<T, R, D>& tile, int row0,
-                                                   const float (&acc)[MT][D / 8][4],
+// Accumulators (16 * MT rows, 8 * DT columns) times a factor for each row, rounded, to a tile from
+// row0 and col0 on.
+template <int MT, int DT, class T, int R, int D>
+__device__ __forceinline__ void store_accumulators(Tile<T, R, D>& tile, int row0, int col0,
+                                                   const float (&acc)[MT][DT][4],
                                                    const float (&factor)[MT][2]) {
     const int lane = int(threadIdx.x) % 32, g = lane / 4, t = lane % 4;
 #pragma unroll
@@ -254,16 +264,16 @@ __device__ __forceinline__ void store_accumulators(Tile<T, R, D>& tile, int row0
 #pragma unroll
         for (int h = 0; h < 2; h++)
 #pragma unroll
-            for (int d = 0; d < D / 8; d++) {
-                const int r = row0 + m * 16 + h * 8 + g;
+            for (int d = 0; d < DT; d++) {
+                const int r = row0 + m * 16 + h * 8 + g, column = col0 + d * 8 + t * 2;
+                constexpr int per_chunk = Tile<T, R, D>::per_chunk;
+                T* const at = tile.chunk(r, column / per_chunk) + column % per_chunk;
                 const float x = acc[m][d][h * 2] * factor[m][h];
                 const float y = acc[m][d][h * 2 + 1] * factor[m][h];
                 if constexpr (sizeof(T) == 2)
-                    simt::store(reinterpret_cast<uint32_t*>(tile.chunk(r, d) + t * 2),
-                                pack(x, y, T{}));
+                    simt::store(reinterpret_cast<uint32_t*>(at), pack(x, y, T{}));
                 else
-                    simt::store(reinterpret_cast<float2*>(tile.chunk(r, d * 2 + t / 2) + t % 2 * 2),
-                                make_float2(x, y));
+                    simt::store(reinterpret_cast<float2*>(at), make_float2(x, y));
             }
 }
 

@@ -95,23 +95,78 @@ Attention problem(const char* operation, const Array& query, const Array& key, c
     return a;
 }
 
-void forward(py::handle query, py::handle key, py::handle value, py::object mask, py::handle y,
-             py::handle top, py::handle total, double scale, bool causal, double dropout_p,
-             std::uint64_t seed, std::uint64_t offset, std::uintptr_t stream) {
+// The arrays of one call: what the kernels read, each kept while they run.
+struct Arguments {
+    Array query, key, value;
+    std::optional<Array> mask;
+    Attention a;
+
+    Arguments(const char* operation, py::handle q, py::handle k, py::handle v,
+              const py::object& mask_object, double scale, bool causal, const Dropout& dropout)
+        : query(q, operation, "query"), key(k, operation, "key"), value(v, operation, "value") {
+        if (!mask_object.is_none())
+            mask.emplace(mask_object, operation, "mask");
+        a = problem(operation, query, key, value, mask ? &*mask : nullptr, scale, causal, dropout);
+    }
+};
+
+// A dense array of that dtype and shape.
+const Array& dense(const Array& x, const char* operation, const char* argument, DType dtype,
+                   std::initializer_list<int64_t> shape) {
+    require_shape(x.require_contiguous().require_dtype(dtype), operation, argument, shape);
+    return x;
+}
+
+void forward(py::handle query, py::handle key, py::handle value, const py::object& mask,
+             py::handle y, py::handle top, py::handle total, double scale, bool causal,
+             double dropout_p, std::uint64_t seed, std::uint64_t offset, std::uintptr_t stream) {
     const char* const name = "attention";
-    const Array q(query, name, "query"), k(key, name, "key"), v(value, name, "value");
-    const auto m = mask.is_none() ? std::optional<Array>() : Array(mask, name, "mask");
-    const Attention a =
-        problem(name, q, k, v, m ? &*m : nullptr, scale, causal, {dropout_p, seed, offset});
+    const Arguments given(name, query, key, value, mask, scale, causal, {dropout_p, seed, offset});
+    const Attention& a = given.a;
     const Array out(y, name, "y", Access::write), high(top, name, "top", Access::write),
         sum(total, name, "total", Access::write);
-    require_shape(out.require_contiguous().require_dtype(a.dtype), name, "y",
-                  {a.batch, a.heads, a.queries, a.value_size});
-    require_shape(high.require_contiguous().require_dtype(DType::float32), name, "top",
-                  {a.batch, a.heads, a.queries});
-    require_shape(sum.require_contiguous().require_dtype(DType::float32), name, "total",
-                  {a.batch, a.heads, a.queries});
+    dense(out, name, "y", a.dtype, {a.batch, a.heads, a.queries, a.value_size});
+    dense(high, name, "top", DType::float32, {a.batch, a.heads, a.queries});
+    dense(sum, name, "total", DType::float32, {a.batch, a.heads, a.queries});
     check(name, attention(a, out.data, high.as<float>(), sum.as<float>(), as_stream(stream)));
+}
+
+void backward(py::handle g, py::handle query, py::handle key, py::handle value,
+              const py::object& mask, py::handle y, py::handle top, py::handle total,
+              py::handle gquery, py::handle gkey, py::handle gvalue, const py::object& gmask,
+              py::handle workspace, double scale, bool causal, double dropout_p, std::uint64_t seed,
+              std::uint64_t offset, std::uintptr_t stream) {
+    const char* const name = "attention_backward";
+    const Arguments given(name, query, key, value, mask, scale, causal, {dropout_p, seed, offset});
+    const Attention& a = given.a;
+    const Array gradient(g, name, "g"), output(y, name, "y"), high(top, name, "top"),
+        sum(total, name, "total");
+    AttentionGradients d;
+    d.g = operand(gradient, name, "g", a.dtype);
+    d.y = operand(output, name, "y", a.dtype);
+    require_shape(gradient, name, "g", {a.batch, a.heads, a.queries, a.value_size});
+    require_shape(output, name, "y", {a.batch, a.heads, a.queries, a.value_size});
+    d.top = dense(high, name, "top", DType::float32, {a.batch, a.heads, a.queries}).as<float>();
+    d.total = dense(sum, name, "total", DType::float32, {a.batch, a.heads, a.queries}).as<float>();
+
+    const Array to_query(gquery, name, "gquery", Access::write),
+        to_key(gkey, name, "gkey", Access::write), to_value(gvalue, name, "gvalue", Access::write),
+        scratch(workspace, name, "workspace", Access::write);
+    d.query = dense(to_query, name, "gquery", a.dtype, {a.batch, a.heads, a.queries, a.size}).data;
+    d.key = dense(to_key, name, "gkey", a.dtype, {a.batch, a.kv_heads, a.keys, a.size}).data;
+    d.value =
+        dense(to_value, name, "gvalue", a.dtype, {a.batch, a.kv_heads, a.keys, a.value_size}).data;
+    std::optional<Array> to_mask;
+    if (!gmask.is_none()) {
+        to_mask.emplace(gmask, name, "gmask", Access::write);
+        d.mask =
+            dense(*to_mask, name, "gmask", a.dtype, {a.batch, a.heads, a.queries, a.keys}).data;
+    }
+    scratch.require_dtype(DType::uint8)
+        .require_contiguous()
+        .require_size(static_cast<int64_t>(attention_workspace(a)));
+    d.workspace = scratch.data;
+    check(name, attention_backward(a, d, as_stream(stream)));
 }
 
 } // namespace
@@ -121,6 +176,19 @@ void init_attention(py::module_& m) {
           py::arg("mask").none(true), py::arg("y"), py::arg("top"), py::arg("total"),
           py::arg("scale"), py::arg("causal"), py::arg("dropout_p"), py::arg("seed"),
           py::arg("offset"), py::arg("stream"));
+    m.def("attention_backward", &backward, py::arg("g"), py::arg("query"), py::arg("key"),
+          py::arg("value"), py::arg("mask").none(true), py::arg("y"), py::arg("top"),
+          py::arg("total"), py::arg("gquery"), py::arg("gkey"), py::arg("gvalue"),
+          py::arg("gmask").none(true), py::arg("workspace"), py::arg("scale"), py::arg("causal"),
+          py::arg("dropout_p"), py::arg("seed"), py::arg("offset"), py::arg("stream"));
+    m.def(
+        "attention_workspace",
+        [](int64_t batch, int64_t heads, int64_t queries) {
+            Attention a;
+            a.batch = batch, a.heads = heads, a.queries = static_cast<int>(queries);
+            return attention_workspace(a);
+        },
+        py::arg("batch"), py::arg("heads"), py::arg("queries"));
 }
 
 } // namespace fastnn::cuda::bindings

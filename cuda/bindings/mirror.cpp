@@ -1,7 +1,7 @@
 #include "bindings/mirror.h"
 
 #include <cstring>
-#include <map>
+#include <list>
 
 #include "bindings/array.h"
 
@@ -28,9 +28,10 @@ struct Mirror {
     int users;
 };
 
-// By the host address of the first byte; arguments that share memory share a mirror.
-std::map<char*, Mirror>& mirrors() {
-    static std::map<char*, Mirror> all;
+// Arguments that lie within another share its mirror. Those that overlap in part (the slices of a
+// packed projection, say) have one each, and so must not be written.
+std::list<Mirror>& mirrors() {
+    static std::list<Mirror> all;
     return all;
 }
 
@@ -46,26 +47,30 @@ void* open_mirror(const Array& array, Access access, void** mirror) {
     }
     char* host = static_cast<char*>(array.data) + first;
     const auto bytes = static_cast<size_t>(last - first);
-    auto& all = mirrors();
-    auto found = all.upper_bound(host);
-    if (found != all.begin()) {
-        --found;
-        Mirror& m = found->second;
-        if (host < m.host + m.bytes) {
-            if (host + bytes > m.host + m.bytes)
-                throw py::value_error("emulator: two arguments overlap in part");
-            m.users++;
-            m.written |= access == Access::write;
-            *mirror = &m;
-            return static_cast<char*>(m.device) + (static_cast<char*>(array.data) - m.host);
-        }
+    const bool writes = access == Access::write;
+    Mirror* shared = nullptr;
+    int overlaps = 0;
+    bool written = writes;
+    for (Mirror& m : mirrors()) {
+        if (host >= m.host + m.bytes || m.host >= host + bytes)
+            continue;
+        overlaps++;
+        written |= m.written;
+        if (host >= m.host && host + bytes <= m.host + m.bytes)
+            shared = &m;
     }
-    Mirror m{host, bytes, nullptr, access == Access::write, 1};
-    check("emulator", cudaMalloc(&m.device, bytes));
-    cudaMemcpy(m.device, host, bytes, cudaMemcpyHostToDevice);
-    Mirror& kept = all.emplace(host, m).first->second;
-    *mirror = &kept;
-    return static_cast<char*>(kept.device) - first;
+    if (written && overlaps > (shared != nullptr))
+        throw py::value_error("emulator: an argument that is written overlaps another in part");
+    if (shared == nullptr) {
+        Mirror m{host, bytes, nullptr, false, 0};
+        check("emulator", cudaMalloc(&m.device, bytes));
+        cudaMemcpy(m.device, host, bytes, cudaMemcpyHostToDevice);
+        shared = &mirrors().emplace_back(m);
+    }
+    shared->users++;
+    shared->written |= writes;
+    *mirror = shared;
+    return static_cast<char*>(shared->device) + (static_cast<char*>(array.data) - shared->host);
 }
 
 void close_mirror(void* mirror) {
@@ -77,7 +82,7 @@ void close_mirror(void* mirror) {
     if (m->written)
         cudaMemcpy(m->host, m->device, m->bytes, cudaMemcpyDeviceToHost);
     cudaFree(m->device);
-    mirrors().erase(m->host);
+    mirrors().remove_if([m](const Mirror& x) { return &x == m; });
 }
 
 #endif

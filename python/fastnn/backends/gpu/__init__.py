@@ -9,7 +9,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fastnn.backends.numpy import *  # noqa: F403
-from fastnn.backends.gpu.attention import attention as attention
+from fastnn.backends.gpu.attention import (
+    attention as attention,
+    attention_backward as attention_backward,
+)
 from fastnn.backends.gpu.elementwise import (
     gelu as gelu,
     gelu_backward as gelu_backward,

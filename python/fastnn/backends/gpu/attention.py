@@ -1,6 +1,6 @@
 """Attention by tiles (FlashAttention-2), for heads of up to 256 elements; float64 goes to the specification.
 
-The gradients are the specification's, which holds the matrix of weights.
+Neither pass holds the matrix of weights, but where the gradient of a mask is wanted, which is of its size.
 """
 
 from __future__ import annotations
@@ -9,11 +9,14 @@ from math import prod
 
 import numpy as np
 
-from fastnn.backends.gpu._arrays import empty, kernels, stream
-from fastnn.backends.numpy.attention import attention as attention_spec
+from fastnn.backends import numpy as spec
+from fastnn.backends.gpu._arrays import contiguous, empty, kernels, stream
 from fastnn.backends.protocol import Array
 
 MAX_SIZE = 256
+
+
+_WORD = 0xFFFFFFFFFFFFFFFF  # seed and offset count modulo 2**64
 
 
 def _covered(query: Array, value: Array) -> bool:
@@ -52,7 +55,7 @@ def attention(
 ) -> tuple[Array, Array, Array]:
     """(y, top, total): y = softmax(q k' * scale + mask) v, and each row's largest score and sum of exponentials."""
     if not _covered(query, value):
-        return attention_spec(query, key, value, mask, scale, causal, dropout_p, seed, offset)
+        return spec.attention(query, key, value, mask, scale, causal, dropout_p, seed, offset)
     rows = query.shape[:-1]
     y: Array = empty((*rows, value.shape[-1]), query.dtype, like=query)
     top: Array = empty(rows, np.float32, like=query)
@@ -69,8 +72,60 @@ def attention(
         scale,
         causal,
         dropout_p,
-        seed & 0xFFFFFFFFFFFFFFFF,
-        offset & 0xFFFFFFFFFFFFFFFF,
+        seed & _WORD,
+        offset & _WORD,
         stream(),
     )
     return y, top, total
+
+
+def attention_backward(
+    g: Array,
+    query: Array,
+    key: Array,
+    value: Array,
+    mask: Array | None,
+    y: Array,
+    top: Array,
+    total: Array,
+    scale: float,
+    causal: bool,
+    mask_grad: bool,
+    dropout_p: float = 0.0,
+    seed: int = 0,
+    offset: int = 0,
+) -> tuple[Array, Array, Array, Array | None]:
+    """(gquery, gkey, gvalue, gmask) of ``attention``; gmask, (..., T, S), only where ``mask_grad``."""
+    if not _covered(query, value):
+        run = (scale, causal, mask_grad, dropout_p, seed, offset)
+        return spec.attention_backward(g, query, key, value, mask, y, top, total, *run)
+    dtype = query.dtype
+    scores = (*query.shape[:-1], key.shape[-2])
+    gquery, gkey, gvalue = (empty(x.shape, dtype, like=query) for x in (query, key, value))
+    gmask = None
+    if mask_grad:  # where causal, the kernel skips tiles that no query sees
+        gmask = (np.zeros if causal else empty)(scores, dtype, like=query)
+    wide = _four_dims(gquery)
+    workspace = empty((kernels.attention_workspace(*wide.shape[:3]),), np.uint8, like=query)
+    kernels.attention_backward(
+        _four_dims(g),
+        _four_dims(query),
+        _four_dims(key),
+        _four_dims(value),
+        _four_dims_mask(mask, scores),
+        _four_dims(y),
+        contiguous(top).reshape(wide.shape[:-1]),
+        contiguous(total).reshape(wide.shape[:-1]),
+        wide,
+        _four_dims(gkey),
+        _four_dims(gvalue),
+        None if gmask is None else _four_dims(gmask),
+        workspace,
+        scale,
+        causal,
+        dropout_p,
+        seed & _WORD,
+        offset & _WORD,
+        stream(),
+    )
+    return gquery, gkey, gvalue, gmask
