@@ -1,8 +1,9 @@
-"""The CUDA kernels under the emulator: run where `_cuda_emulated` was built and FASTNN_CUDA_EMULATOR is set."""
+"""The CUDA kernels: under the emulator (with FASTNN_CUDA_EMULATOR=1, which wants `_cuda_emulated`), or on a GPU."""
 
 from __future__ import annotations
 
-import os
+from fastnn import cuda
+from fastnn.backends import emulated
 
-if os.environ.get("FASTNN_CUDA_EMULATOR", "0") in ("", "0"):
-    collect_ignore_glob = ["*.py"]
+if not emulated():
+    collect_ignore_glob = ["emulator/*"] if cuda.is_available() else ["*.py"]
