@@ -14,6 +14,7 @@ void init_optim(pybind11::module_& m);
 void init_pool(pybind11::module_& m);
 void init_random(pybind11::module_& m);
 void init_reduction(pybind11::module_& m);
+void init_rnn(pybind11::module_& m);
 void init_softmax(pybind11::module_& m);
 void init_gemm(pybind11::module_& m);
 void init_attention(pybind11::module_& m);

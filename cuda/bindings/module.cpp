@@ -18,6 +18,7 @@ PYBIND11_MODULE(FASTNN_CUDA_MODULE, m) {
     init_pool(m);
     init_random(m);
     init_reduction(m);
+    init_rnn(m);
     init_softmax(m);
     init_gemm(m);
     init_attention(m);

@@ -7,19 +7,13 @@
 #include "elementwise/elementwise.h"
 
 #include "core/dispatch.cuh"
+#include "core/math.cuh"
 #include "core/vector.cuh"
 
 namespace fastnn::cuda {
 namespace {
 
 constexpr int threads = 256;
-
-template <class A>
-__device__ __forceinline__ A logistic(A x) {
-    // exp of a number that is never positive: no overflow
-    const A e = exp(-fabs(x));
-    return (x >= A(0) ? A(1) : e) / (A(1) + e);
-}
 
 template <class A>
 constexpr A sqrt_half = A(0.70710678118654752440);

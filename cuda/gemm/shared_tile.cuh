@@ -129,9 +129,11 @@ class TileLoader {
     }
 
   public:
-    __device__ __forceinline__ TileLoader(const Operand& operand, int64_t first, int batch)
-        : operand_(operand), first_(first), batch_(batch), row_(int(threadIdx.x) / per_row),
-          column_(int(threadIdx.x) % per_row * step) {
+    // `thread` is the number of this one among the `threads` that copy together.
+    __device__ __forceinline__ TileLoader(const Operand& operand, int64_t first, int batch,
+                                          int thread = int(threadIdx.x))
+        : operand_(operand), first_(first), batch_(batch), row_(thread / per_row),
+          column_(thread % per_row * step) {
         if constexpr (kept) {
 #pragma unroll
             for (int i = 0; i < outers; i++)

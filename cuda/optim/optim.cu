@@ -9,8 +9,8 @@
 #include "optim/optim.h"
 
 #include "core/dispatch.cuh"
-#include "core/reduce.cuh"
 #include "core/vector.cuh"
+#include "optim/rules.cuh"
 
 namespace fastnn::cuda {
 namespace {
@@ -28,7 +28,6 @@ struct Table {
 };
 static_assert(sizeof(Table<max_arrays>) <= 3840, "kernel arguments have 4 KB");
 
-// rule(v) maps the elements v = (p, g, state...) of one place to their new values.
 template <class T, class Rule>
 __global__ void __launch_bounds__(threads)
     optimizer_kernel(const __grid_constant__ Table<Rule::arrays> table,
@@ -97,154 +96,61 @@ cudaError_t run(const OptimizerTensors& tensors, const Rule& rule, cudaStream_t 
     return flush();
 }
 
-// The gradient to descend along.
-template <class A>
-struct Descent {
-    A weight_decay;
-    bool maximize;
-    __device__ __forceinline__ A operator()(A p, A g) const {
-        if (maximize)
-            g = -g;
-        return weight_decay != A(0) ? g + weight_decay * p : g; // 0 * infinity must not enter
-    }
-};
-
-template <class A, bool buffered>
-struct SgdRule {
-    static constexpr int arrays = buffered ? 3 : 2;
-    Descent<A> descent;
-    A lr, momentum, share; // of the gradient in the buffer: 1 - dampening
-    bool nesterov, first;
-    __device__ __forceinline__ void operator()(A (&v)[arrays]) const {
-        A g = descent(v[0], v[1]);
-        if constexpr (buffered) {
-            const A b = first ? g : momentum * v[2] + share * g;
-            v[2] = b;
-            g = nesterov ? g + momentum * b : b;
-        }
-        v[0] -= lr * g;
-    }
-};
-
-template <class A, bool amsgrad>
-struct AdamRule {
-    static constexpr int arrays = amsgrad ? 5 : 4;
-    Descent<A> descent;
-    A shrink, step_size, inverse_correction, rest1, beta2, rest2, eps; // rest = 1 - beta
-    __device__ __forceinline__ void operator()(A (&v)[arrays]) const {
-        const A g = descent(v[0], v[1]);
-        const A m = v[2] + rest1 * (g - v[2]);
-        const A square = beta2 * v[3] + rest2 * (g * g);
-        A top = square;
-        if constexpr (amsgrad)
-            v[4] = top = Max::merge(v[4], square);
-        v[2] = m;
-        v[3] = square;
-        v[0] = v[0] * shrink - step_size * m / (sqrt(top) * inverse_correction + eps);
-    }
-};
-
-template <class A>
-struct AdagradRule {
-    static constexpr int arrays = 3;
-    Descent<A> descent;
-    A rate, eps;
-    __device__ __forceinline__ void operator()(A (&v)[arrays]) const {
-        const A g = descent(v[0], v[1]);
-        v[2] += g * g;
-        v[0] -= rate * g / (sqrt(v[2]) + eps);
-    }
-};
-
-template <class A, bool centered, bool buffered>
-struct RmsPropRule {
-    static constexpr int arrays = 3 + centered + buffered;
-    Descent<A> descent;
-    A lr, alpha, rest, eps, momentum; // rest = 1 - alpha
-    __device__ __forceinline__ void operator()(A (&v)[arrays]) const {
-        const A g = descent(v[0], v[1]);
-        v[2] = alpha * v[2] + rest * (g * g);
-        A variance = v[2];
-        if constexpr (centered) {
-            v[3] += rest * (g - v[3]);
-            variance -= v[3] * v[3];
-        }
-        A step = g / (sqrt(variance) + eps);
-        if constexpr (buffered)
-            v[arrays - 1] = step = momentum * v[arrays - 1] + step;
-        v[0] -= lr * step;
-    }
-};
-
 } // namespace
 
-cudaError_t sgd_step(DType dtype, const OptimizerTensors& tensors, const Sgd& o,
-                     cudaStream_t stream) {
-    return dispatch_float(dtype, [&](auto type) {
-        using T = typename decltype(type)::type;
-        using A = Accumulator<T>;
-        const auto step = [&](auto rule) {
-            rule.descent = {A(o.weight_decay), o.maximize};
-            rule.lr = A(o.lr);
-            rule.momentum = A(o.momentum);
-            rule.share = A(1 - o.dampening);
-            rule.nesterov = o.nesterov;
-            rule.first = o.first;
-            return run<T>(tensors, rule, stream);
-        };
-        return o.momentum != 0 ? step(SgdRule<A, true>{}) : step(SgdRule<A, false>{});
-    });
+ArrayCount optimizer_arrays(Optimizer kind, const OptimizerOptions& options) {
+    switch (kind) {
+    case Optimizer::sgd:
+        return {2, 3};
+    case Optimizer::adam:
+        return {4, 5};
+    case Optimizer::rmsprop:
+        return {size_t(3 + options.centered), size_t(4 + options.centered)};
+    case Optimizer::adagrad:
+    case Optimizer::asgd:
+        return {3, 3};
+    default:
+        return {4, 4};
+    }
 }
 
-cudaError_t adam_step(DType dtype, const OptimizerTensors& tensors, const Adam& o,
-                      cudaStream_t stream) {
+cudaError_t optimizer_step(Optimizer kind, DType dtype, size_t arrays,
+                           const OptimizerTensors& tensors, const OptimizerOptions& o,
+                           cudaStream_t stream) {
+    const ArrayCount count = optimizer_arrays(kind, o);
+    if (arrays < count.least || arrays > count.most)
+        return cudaErrorInvalidValue;
+    const bool all = arrays == count.most;
     return dispatch_float(dtype, [&](auto type) {
         using T = typename decltype(type)::type;
         using A = Accumulator<T>;
-        const auto step = [&](auto rule) {
-            rule.descent = {A(o.decoupled ? 0 : o.weight_decay), o.maximize};
-            rule.shrink = A(o.decoupled ? 1 - o.lr * o.weight_decay : 1);
-            rule.step_size = A(o.step_size);
-            rule.inverse_correction = A(1 / o.correction);
-            rule.rest1 = A(1 - o.beta1);
-            rule.beta2 = A(o.beta2);
-            rule.rest2 = A(1 - o.beta2);
-            rule.eps = A(o.eps);
-            return run<T>(tensors, rule, stream);
-        };
-        return o.amsgrad ? step(AdamRule<A, true>{}) : step(AdamRule<A, false>{});
-    });
-}
-
-cudaError_t adagrad_step(DType dtype, const OptimizerTensors& tensors, const Adagrad& o,
-                         cudaStream_t stream) {
-    return dispatch_float(dtype, [&](auto type) {
-        using T = typename decltype(type)::type;
-        using A = Accumulator<T>;
-        const AdagradRule<A> rule{{A(o.weight_decay), o.maximize}, A(o.rate), A(o.eps)};
-        return run<T>(tensors, rule, stream);
-    });
-}
-
-cudaError_t rmsprop_step(DType dtype, const OptimizerTensors& tensors, const RmsProp& o,
-                         cudaStream_t stream) {
-    return dispatch_float(dtype, [&](auto type) {
-        using T = typename decltype(type)::type;
-        using A = Accumulator<T>;
-        const auto step = [&](auto rule) {
-            rule.descent = {A(o.weight_decay), o.maximize};
-            rule.lr = A(o.lr);
-            rule.alpha = A(o.alpha);
-            rule.rest = A(1 - o.alpha);
-            rule.eps = A(o.eps);
-            rule.momentum = A(o.momentum);
-            return run<T>(tensors, rule, stream);
-        };
-        if (o.centered)
-            return o.buffered ? step(RmsPropRule<A, true, true>{})
-                              : step(RmsPropRule<A, true, false>{});
-        return o.buffered ? step(RmsPropRule<A, false, true>{})
-                          : step(RmsPropRule<A, false, false>{});
+        const auto step = [&](auto rule) { return run<T>(tensors, rule, stream); };
+        switch (kind) {
+        case Optimizer::sgd:
+            return all ? step(SgdRule<A, true>(o)) : step(SgdRule<A, false>(o));
+        case Optimizer::adam:
+            return all ? step(AdamRule<A, true>(o)) : step(AdamRule<A, false>(o));
+        case Optimizer::adagrad:
+            return step(AdagradRule<A>(o));
+        case Optimizer::adadelta:
+            return step(AdadeltaRule<A>(o));
+        case Optimizer::adamax:
+            return step(AdamaxRule<A>(o));
+        case Optimizer::nadam:
+            return step(NadamRule<A>(o));
+        case Optimizer::radam:
+            return step(RadamRule<A>(o));
+        case Optimizer::rmsprop:
+            if (o.centered)
+                return all ? step(RmsPropRule<A, true, true>(o))
+                           : step(RmsPropRule<A, true, false>(o));
+            return all ? step(RmsPropRule<A, false, true>(o))
+                       : step(RmsPropRule<A, false, false>(o));
+        case Optimizer::rprop:
+            return step(RpropRule<A>(o));
+        default:
+            return step(AsgdRule<A>(o));
+        }
     });
 }
 

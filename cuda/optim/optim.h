@@ -18,37 +18,37 @@ struct OptimizerTensor {
 };
 using OptimizerTensors = std::vector<OptimizerTensor>;
 
-// Arrays: p, g and, where momentum is not 0, the momentum buffer.
-struct Sgd {
-    double lr, momentum, dampening, weight_decay;
-    bool nesterov, maximize, first;
+// State beside p and g:
+enum class Optimizer {
+    sgd,      // the momentum buffer, or none
+    adam,     // m, v and, or none, the largest v
+    adagrad,  // the sum of squares
+    adadelta, // v, u
+    adamax,   // m, u
+    nadam,    // m, v
+    radam,    // m, v
+    rmsprop,  // v, the mean gradient where centered, and, or none, the momentum buffer
+    rprop,    // the gradient before, the step sizes
+    asgd,     // the mean parameter
 };
-cudaError_t sgd_step(DType dtype, const OptimizerTensors& tensors, const Sgd& options,
-                     cudaStream_t stream);
 
-// Arrays: p, g, m, v and, with amsgrad, the largest v. step_size = lr / (1 - beta1^step),
-// correction = sqrt(1 - beta2^step).
-struct Adam {
-    double step_size, correction, lr, beta1, beta2, eps, weight_decay;
-    bool decoupled, maximize, amsgrad;
+// Named as in fastnn.backends.protocol; an optimizer reads its own.
+struct OptimizerOptions {
+    double lr = 0, weight_decay = 0, eps = 0, step = 1, momentum = 0, dampening = 0, beta1 = 0,
+           beta2 = 0, lr_decay = 0, rho = 0, alpha = 0, mu = 0, mu_next = 0, mu_product = 0,
+           eta_minus = 0, eta_plus = 0, step_size_min = 0, step_size_max = 0, eta = 0, lambd = 0;
+    bool maximize = false, nesterov = false, first = false, decoupled = false, centered = false;
 };
-cudaError_t adam_step(DType dtype, const OptimizerTensors& tensors, const Adam& options,
-                      cudaStream_t stream);
 
-// Arrays: p, g, the sum of squares. rate = lr / (1 + (step - 1) * lr_decay).
-struct Adagrad {
-    double rate, eps, weight_decay;
-    bool maximize;
+// The fewest and the most arrays of a parameter, p and g among them.
+struct ArrayCount {
+    size_t least, most;
 };
-cudaError_t adagrad_step(DType dtype, const OptimizerTensors& tensors, const Adagrad& options,
-                         cudaStream_t stream);
+ArrayCount optimizer_arrays(Optimizer kind, const OptimizerOptions& options);
 
-// Arrays: p, g, v, the mean gradient where centered, the buffer where there is momentum.
-struct RmsProp {
-    double lr, alpha, eps, weight_decay, momentum;
-    bool maximize, centered, buffered;
-};
-cudaError_t rmsprop_step(DType dtype, const OptimizerTensors& tensors, const RmsProp& options,
-                         cudaStream_t stream);
+// `arrays` of every tensor.
+cudaError_t optimizer_step(Optimizer kind, DType dtype, size_t arrays,
+                           const OptimizerTensors& tensors, const OptimizerOptions& options,
+                           cudaStream_t stream);
 
 } // namespace fastnn::cuda

@@ -11,6 +11,7 @@ from tests.cuda.common import DTYPES, assert_close, exact, normal
 
 from fastnn.backends import gpu
 from fastnn.backends import numpy as spec
+from fastnn.backends.gpu._arrays import kernels
 
 
 def tolerance(dtype: Any) -> tuple[float, float]:
@@ -38,28 +39,51 @@ CASES: dict[str, tuple[str, list[bool], dict[str, Any]]] = {
     "rmsprop centered": ("rmsprop_step", [True, True, False], {}),
     "rmsprop buffered": ("rmsprop_step", [True, False, True], {"momentum": 0.9}),
     "rmsprop both": ("rmsprop_step", [True, True, True], {"momentum": 0.9}),
+    "adadelta": ("adadelta_step", [True, True], {"weight_decay": 0.1}),
+    "adamax": ("adamax_step", [True, True], {"weight_decay": 0.1, "maximize": True}),
+    "nadam": ("nadam_step", [True, True], {"weight_decay": 0.1}),
+    "nadamw": ("nadam_step", [True, True], {"weight_decay": 0.1, "decoupled": True}),
+    "radam": ("radam_step", [True, True], {"weight_decay": 0.1}),
+    "radamw rectified": (
+        "radam_step",
+        [True, True],
+        {"weight_decay": 0.1, "decoupled": True, "start": 9},
+    ),
+    "rprop": ("rprop_step", [True, True], {}),
+    "asgd": ("asgd_step", [True], {"weight_decay": 0.1}),
 }
+MOMENTS = {"beta1": 0.9, "beta2": 0.99, "eps": 1e-3, "weight_decay": 0.0}
 DEFAULTS: dict[str, dict[str, Any]] = {
     "sgd_step": {"dampening": 0.2, "weight_decay": 0.0, "nesterov": False},
-    "adam_step": {
-        "beta1": 0.9,
-        "beta2": 0.99,
-        "eps": 1e-3,
-        "weight_decay": 0.0,
-        "decoupled": False,
-    },
+    "adam_step": {**MOMENTS, "decoupled": False},
     "adagrad_step": {"eps": 1e-3},
+    "adadelta_step": {"rho": 0.9, "eps": 1e-3},
+    "adamax_step": MOMENTS,
+    "nadam_step": {**MOMENTS, "decoupled": False, "mu": 0.8, "mu_next": 0.85},
+    "radam_step": {**MOMENTS, "decoupled": False},
     "rmsprop_step": {"alpha": 0.9, "eps": 1e-3, "weight_decay": 0.0, "momentum": 0.0},
+    "rprop_step": {"eta_minus": 0.5, "eta_plus": 1.2, "step_size_min": 0.01, "step_size_max": 0.02},
+    "asgd_step": {"lambd": 0.1},
 }
+COUNTING = ("adam_step", "adagrad_step", "adamax_step", "nadam_step", "radam_step")
 
 
-def options_of(case: str, step: int) -> dict[str, Any]:
+def options_of(case: str, step: int, n: int = 0) -> dict[str, Any]:
+    """The options of a step over n parameters."""
     function, _, options = CASES[case]
     merged = {**COMMON, **DEFAULTS[function], **options}
+    step += merged.pop("start", 0)
     if function == "sgd_step":
         merged["first"] = step == 1
-    elif function != "rmsprop_step":
+    if function in COUNTING:
         merged["step"] = step
+    if function == "nadam_step":  # parameters of two ages
+        merged["mu_products"] = [0.8 ** (step + i % 2) for i in range(n)]
+    if function == "asgd_step":
+        merged["etas"] = [0.05 / (1 + i % 2) for i in range(n)]
+        merged["mus"] = [1 / (step + i % 2) for i in range(n)]
+    if function in ("rprop_step", "asgd_step"):
+        del merged["lr"]
     return merged
 
 
@@ -71,8 +95,8 @@ def check_steps(case: str, params: list[Any], grads_of: Any, steps: int = 3) -> 
         lists = [params, grads_of(step), *state]
         wanted = [None if a is None else [exact(x).copy() for x in a] for a in lists]
         before = [x.copy() for x in lists[1]]
-        getattr(gpu, function)(*lists, **options_of(case, step))
-        getattr(spec, function)(*wanted, **options_of(case, step))
+        getattr(gpu, function)(*lists, **options_of(case, step, len(params)))
+        getattr(spec, function)(*wanted, **options_of(case, step, len(params)))
         for got, kept in zip(lists[1], before, strict=True):
             np.testing.assert_array_equal(exact(got), exact(kept))  # gradients stay
         for arrays, values in zip(lists, wanted, strict=True):
@@ -100,7 +124,7 @@ def test_more_tensors_than_a_launch_takes(case: str) -> None:
     )
 
 
-@pytest.mark.parametrize("case", ["momentum", "adamw"])
+@pytest.mark.parametrize("case", ["momentum", "adamw", "nadam", "asgd", "rmsprop centered"])
 def test_dtypes_mixed_and_memory_in_other_orders(case: str) -> None:
     image = normal((3, 5, 4, 6), np.float32)
     params = [
@@ -128,3 +152,26 @@ def test_lists_of_different_lengths() -> None:
     x = np.ones(2, np.float32)
     with pytest.raises(ValueError, match="shorter"):
         gpu.sgd_step([x, x], [x], None, **options_of("sgd", 1))
+
+
+def test_errors() -> None:
+    x = np.ones(3, np.float32)
+
+    def step(name: str, *arrays: Any, **options: Any) -> None:
+        kernels.optimizer_step(name, [list(arrays)], options, 0)
+
+    with pytest.raises(ValueError, match="there is no optimizer lion"):
+        step("lion", x, x)
+    with pytest.raises(ValueError, match="there is no option rate"):
+        step("sgd", x, x, rate=1.0)
+    with pytest.raises(ValueError, match="sgd has 2 to 3 arrays a parameter, got 4"):
+        step("sgd", x, x, x, x)
+    with pytest.raises(ValueError, match="rmsprop has 4 to 5 arrays a parameter, got 3"):
+        step("rmsprop", x, x, x, centered=True)
+    with pytest.raises(ValueError, match="as the others"):
+        kernels.optimizer_step("sgd", [[x, x], [x, x, x]], {}, 0)
+    with pytest.raises(ValueError, match="grads must have 3 elements"):
+        step("sgd", x, x[:2])
+    with pytest.raises(TypeError, match="params must be of a floating dtype, got int64"):
+        step("sgd", np.arange(3), np.arange(3))
+    kernels.optimizer_step("sgd", [], {}, 0)

@@ -40,9 +40,15 @@ from fastnn.backends.gpu.norm import (
     rms_norm_backward as rms_norm_backward,
 )
 from fastnn.backends.gpu.optim import (
+    adadelta_step as adadelta_step,
     adagrad_step as adagrad_step,
     adam_step as adam_step,
+    adamax_step as adamax_step,
+    asgd_step as asgd_step,
+    nadam_step as nadam_step,
+    radam_step as radam_step,
     rmsprop_step as rmsprop_step,
+    rprop_step as rprop_step,
     sgd_step as sgd_step,
 )
 from fastnn.backends.gpu.pool import (
@@ -66,6 +72,14 @@ from fastnn.backends.gpu.reduction import (
     argmin as argmin,
     mean as mean,
     sum as sum,
+)
+from fastnn.backends.gpu.rnn import (
+    gru as gru,
+    gru_backward as gru_backward,
+    lstm as lstm,
+    lstm_backward as lstm_backward,
+    rnn as rnn,
+    rnn_backward as rnn_backward,
 )
 from fastnn.backends.gpu.softmax import (
     cross_entropy as cross_entropy,

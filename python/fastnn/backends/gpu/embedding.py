@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from fastnn.backends import numpy as spec
 from fastnn.backends.gpu._arrays import (
     accumulator,
     contiguous,
@@ -11,10 +12,6 @@ from fastnn.backends.gpu._arrays import (
     is_float,
     kernels,
     stream,
-)
-from fastnn.backends.numpy.embedding import (
-    embedding as specified,
-    embedding_backward as specified_backward,
 )
 from fastnn.backends.protocol import Array
 
@@ -29,7 +26,7 @@ def embedding(weight: Array, indices: Array) -> Array:
         or indices.dtype != np.int64
         or not 0 < indices.size < _MOST
     ):
-        return specified(weight, indices)
+        return spec.embedding(weight, indices)
     at = contiguous(indices)
     y: Array = empty((*indices.shape, weight.shape[1]), weight.dtype, like=weight)
     first_wrong = np.full(1, at.size, np.int32, like=weight)
@@ -46,7 +43,7 @@ def embedding_backward(
 ) -> Array:
     """The gradient (rows, D) of the table: row r sums g (n, D) over indices (n,) == r."""
     if not is_float(g) or indices.dtype != np.int64:
-        return specified_backward(g, indices, rows, padding_idx, scale_grad_by_freq)
+        return spec.embedding_backward(g, indices, rows, padding_idx, scale_grad_by_freq)
     order = np.argsort(indices, kind="stable")
     out: Array = empty((rows, g.shape[1]), g.dtype, like=g)
     tiles = kernels.embedding_tiles(len(indices))

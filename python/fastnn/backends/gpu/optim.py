@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from math import sqrt
+from collections.abc import Sequence
 from typing import Any
 
 from fastnn.backends.gpu._arrays import contiguous, is_float, kernels, stream
 from fastnn.backends.numpy import optim as spec
 from fastnn.backends.protocol import Array
-
-_Lists = list[Sequence[Array] | None]
 
 
 def _dense(arrays: Sequence[Array]) -> list[Array] | None:
@@ -27,26 +24,37 @@ def _dense(arrays: Sequence[Array]) -> list[Array] | None:
 
 
 def _step(
-    lists: _Lists,
-    kernel: Callable[[list[list[Array]]], None],
-    specification: Callable[..., None],
-    **options: Any,
+    name: str,
+    lists: list[Sequence[Array] | None],
+    options: dict[str, Any],
+    each: tuple[str, ...] = (),
+    **more: Any,
 ) -> None:
-    """Runs ``kernel`` over the parameters of each dtype, and the specification over those that are not dense."""
-    groups: dict[str, list[list[Array]]] = {}
+    """Runs the kernel over the parameters of each dtype, and the specification over those that are not dense.
+
+    Args:
+        each: names of options that are lists with a number for each parameter; to the kernel they are one number,
+            without the "s" at the end, so that parameters of different numbers take several launches.
+        more: options of the kernel alone.
+    """
+    common = {key: value for key, value in options.items() if key not in each}
+    groups: dict[tuple[Any, ...], list[list[Array]]] = {}
     others: list[int] = []
     for i, arrays in enumerate(zip(*(a for a in lists if a is not None), strict=True)):
         views = _dense(arrays)
         if views is None:
             others.append(i)
         else:
-            groups.setdefault(views[0].dtype.name, []).append(views)
-    for group in groups.values():
-        kernel(group)
+            key = (views[0].dtype.name, *(options[e][i] for e in each))
+            groups.setdefault(key, []).append(views)
+    for (_, *own), group in groups.items():
+        numbers = {e[:-1]: value for e, value in zip(each, own, strict=True)}
+        kernels.optimizer_step(name, group, {**common, **numbers, **more}, stream())
     if others:
-        specification(
+        getattr(spec, f"{name}_step")(
             *(None if a is None else [a[i] for i in others] for a in lists),
-            **options,
+            **common,
+            **{e: [options[e][i] for i in others] for e in each},
         )
 
 
@@ -54,117 +62,40 @@ def sgd_step(
     params: Sequence[Array],
     grads: Sequence[Array],
     momentum_buffers: Sequence[Array] | None,
-    *,
-    lr: float,
-    momentum: float,
-    dampening: float,
-    weight_decay: float,
-    nesterov: bool,
-    maximize: bool,
-    first: bool,
+    **options: Any,
 ) -> None:
-    """Stochastic gradient descent with momentum."""
-    buffers = momentum_buffers if momentum else None
-    if buffers is None:
-        momentum = 0.0
-
-    def kernel(group: list[list[Array]]) -> None:
-        kernels.sgd_step(
-            group, lr, momentum, dampening, weight_decay, nesterov, maximize, first, stream()
-        )
-
-    _step(
-        [params, grads, buffers],
-        kernel,
-        spec.sgd_step,
-        lr=lr,
-        momentum=momentum,
-        dampening=dampening,
-        weight_decay=weight_decay,
-        nesterov=nesterov,
-        maximize=maximize,
-        first=first,
-    )
+    """Stochastic gradient descent; the buffers count only where there is momentum."""
+    _step("sgd", [params, grads, momentum_buffers if options["momentum"] else None], options)
 
 
-def adam_step(
-    params: Sequence[Array],
-    grads: Sequence[Array],
-    exp_avgs: Sequence[Array],
-    exp_avg_sqs: Sequence[Array],
-    max_exp_avg_sqs: Sequence[Array] | None,
-    *,
-    step: int,
-    lr: float,
-    beta1: float,
-    beta2: float,
-    eps: float,
-    weight_decay: float,
-    decoupled: bool,
-    maximize: bool,
-) -> None:
+def adam_step(*lists: Sequence[Array] | None, **options: Any) -> None:
     """Adam, AdamW where ``decoupled``, AMSGrad with ``max_exp_avg_sqs``."""
-
-    def kernel(group: list[list[Array]]) -> None:
-        kernels.adam_step(
-            group,
-            lr / (1 - beta1**step),
-            sqrt(1 - beta2**step),
-            lr,
-            beta1,
-            beta2,
-            eps,
-            weight_decay,
-            decoupled,
-            maximize,
-            max_exp_avg_sqs is not None,
-            stream(),
-        )
-
-    _step(
-        [params, grads, exp_avgs, exp_avg_sqs, max_exp_avg_sqs],
-        kernel,
-        spec.adam_step,
-        step=step,
-        lr=lr,
-        beta1=beta1,
-        beta2=beta2,
-        eps=eps,
-        weight_decay=weight_decay,
-        decoupled=decoupled,
-        maximize=maximize,
-    )
+    _step("adam", [*lists], options)
 
 
-def adagrad_step(
-    params: Sequence[Array],
-    grads: Sequence[Array],
-    sums: Sequence[Array],
-    *,
-    step: int,
-    lr: float,
-    lr_decay: float,
-    eps: float,
-    weight_decay: float,
-    maximize: bool,
-) -> None:
+def adagrad_step(*lists: Sequence[Array], **options: Any) -> None:
     """Adagrad."""
+    _step("adagrad", [*lists], options)
 
-    def kernel(group: list[list[Array]]) -> None:
-        rate = lr / (1 + (step - 1) * lr_decay)
-        kernels.adagrad_step(group, rate, eps, weight_decay, maximize, stream())
 
-    _step(
-        [params, grads, sums],
-        kernel,
-        spec.adagrad_step,
-        step=step,
-        lr=lr,
-        lr_decay=lr_decay,
-        eps=eps,
-        weight_decay=weight_decay,
-        maximize=maximize,
-    )
+def adadelta_step(*lists: Sequence[Array], **options: Any) -> None:
+    """Adadelta."""
+    _step("adadelta", [*lists], options)
+
+
+def adamax_step(*lists: Sequence[Array], **options: Any) -> None:
+    """Adamax."""
+    _step("adamax", [*lists], options)
+
+
+def nadam_step(*lists: Sequence[Array], **options: Any) -> None:
+    """NAdam; parameters that began together have one of the ``mu_products``."""
+    _step("nadam", [*lists], options, each=("mu_products",))
+
+
+def radam_step(*lists: Sequence[Array], **options: Any) -> None:
+    """RAdam."""
+    _step("radam", [*lists], options)
 
 
 def rmsprop_step(
@@ -173,39 +104,18 @@ def rmsprop_step(
     square_avgs: Sequence[Array],
     grad_avgs: Sequence[Array] | None,
     momentum_buffers: Sequence[Array] | None,
-    *,
-    lr: float,
-    alpha: float,
-    eps: float,
-    weight_decay: float,
-    momentum: float,
-    maximize: bool,
+    **options: Any,
 ) -> None:
     """RMSprop, centered with ``grad_avgs``."""
-    centered, buffered = grad_avgs is not None, momentum_buffers is not None
+    lists = [params, grads, square_avgs, grad_avgs, momentum_buffers]
+    _step("rmsprop", lists, options, centered=grad_avgs is not None)
 
-    def kernel(group: list[list[Array]]) -> None:
-        kernels.rmsprop_step(
-            group,
-            lr,
-            alpha,
-            eps,
-            weight_decay,
-            momentum,
-            maximize,
-            centered,
-            buffered,
-            stream(),
-        )
 
-    _step(
-        [params, grads, square_avgs, grad_avgs, momentum_buffers],
-        kernel,
-        spec.rmsprop_step,
-        lr=lr,
-        alpha=alpha,
-        eps=eps,
-        weight_decay=weight_decay,
-        momentum=momentum,
-        maximize=maximize,
-    )
+def rprop_step(*lists: Sequence[Array], **options: Any) -> None:
+    """Rprop."""
+    _step("rprop", [*lists], options)
+
+
+def asgd_step(*lists: Sequence[Array], **options: Any) -> None:
+    """Averaged gradient descent; parameters that began together have one of the ``etas`` and ``mus``."""
+    _step("asgd", [*lists], options, each=("etas", "mus"))

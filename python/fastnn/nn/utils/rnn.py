@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..._core import make
+from ..._device import place_beside
 from ...ops.creation import tensor
 from ...ops.shape import cat
 from ...tensor import Tensor
@@ -99,9 +100,7 @@ def invert_permutation(permutation: Tensor | None) -> Tensor | None:
     if permutation is None:
         return None
     order = permutation._data
-    inverse = np.empty_like(order)
-    inverse[order] = np.arange(len(order), dtype=order.dtype)
-    return make(inverse)
+    return make(np.argsort(order).astype(order.dtype, copy=False))
 
 
 def _lengths_array(lengths: Any) -> Any:
@@ -133,11 +132,12 @@ def pack_padded_sequence(
     (tensor([3, 1, 4, 2, 5]), tensor([2, 2, 1]))
     """
     counts = _lengths_array(lengths)
-    order = None
+    indices = None
     if not enforce_sorted:
         order = np.argsort(-counts, kind="stable")
         counts = counts[order]
-        input = input[make(order)] if batch_first else input[:, make(order)]
+        indices = make(place_beside(order, input._data))
+        input = input[indices] if batch_first else input[:, indices]
     x = input.transpose(0, 1) if batch_first else input
     steps, batch = x._data.shape[:2]
     if len(counts) != batch:
@@ -161,9 +161,9 @@ def pack_padded_sequence(
     # Row n of step t is there where counts[n] > t; in memory order this is step by step
     present = counts[None, :] > np.arange(counts[0])[:, None]
     step, sample = np.nonzero(present)
-    data = x[make(step), make(sample)]
+    data = x[make(place_beside(step, x._data)), make(place_beside(sample, x._data))]
     sizes = make(present.sum(1).astype(np.int64))
-    return PackedSequence(data, sizes, None if order is None else make(order))
+    return PackedSequence(data, sizes, indices)
 
 
 def pad_packed_sequence(
@@ -202,11 +202,12 @@ def pad_packed_sequence(
     index = np.full((steps, batch), len(data._data), np.int64)
     index[present] = np.arange(len(data._data))
     if sequence.unsorted_indices is not None:
-        back = sequence.unsorted_indices._data
+        back = sequence.unsorted_indices.cpu()._data
         index, counts = index[:, back], counts[back]
-    filler = make(np.full((1, *data._data.shape[1:]), padding_value, data._data.dtype))
-    padded = cat([data, filler])[make(index.T if batch_first else index)]
-    return padded, make(counts)
+    shape = (1, *data._data.shape[1:])
+    filler = make(np.full(shape, padding_value, data._data.dtype, like=data._data))
+    index = place_beside(index.T if batch_first else index, data._data)
+    return cat([data, filler])[make(index)], make(counts)
 
 
 def pad_sequence(
@@ -246,7 +247,8 @@ def pad_sequence(
             )
         missing = steps - len(s._data)
         if missing:
-            filler = make(np.full((missing, *rest), padding_value, s._data.dtype))
+            shape = (missing, *rest)
+            filler = make(np.full(shape, padding_value, s._data.dtype, like=s._data))
             s = cat([s, filler] if padding_side == "right" else [filler, s])
         padded.append(s.unsqueeze(0 if batch_first else 1))
     return cat(padded, 0 if batch_first else 1)

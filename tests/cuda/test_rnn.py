@@ -1,0 +1,190 @@
+"""Recurrent layers on the CUDA kernels, against the specification in float64."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+import pytest
+from tests.cuda.common import counted, eps, exact, hooks, normal
+
+from fastnn.backends import gpu
+from fastnn.backends import numpy as spec
+from fastnn.backends.gpu._arrays import kernels
+
+DTYPES = [np.float32, np.float64, np.float16, ml_dtypes.bfloat16]
+# One sample, one step; whole tiles of 16 samples by 32 columns and more stages of 64 than are in flight; ragged: units that are no
+# whole vector, several tiles both ways, samples that end (or in reverse begin) one by one, many at once, and steps of one size
+SEQUENCES: list[tuple[int, list[int]]] = [
+    (1, [1]),
+    (80, [32, 32, 32]),
+    (13, [19, 19, 17, 17, 17, 16, 3, 3, 1, 1]),
+    (50, [5, 5, 2]),
+]
+
+
+def check(got: Any, wanted: Any, dtype: Any) -> None:
+    """Results of size one, each a function of slope at most one of a sum whose roundings add up to a few units, over up to ten steps.
+
+    float32: sums of up to 320 products of size 1 / sqrt(n), 8 units, carried on for ten steps with a factor below one. float16 and
+    bfloat16: float32's, then one rounding.
+    """
+    unit = eps(dtype) if dtype in (np.float32, np.float64) else 16 * eps(np.float32)
+    rounding = 0.0 if dtype in (np.float32, np.float64) else eps(dtype)
+    if wanted is None:
+        assert got is None
+        return
+    assert got.dtype == dtype
+    assert got.shape == wanted.shape
+    scale = max(1.0, float(np.max(np.abs(wanted), initial=0)))
+    np.testing.assert_allclose(exact(got), wanted, rtol=rounding, atol=64 * unit * scale)
+
+
+def run(name: str, arrays: list[Any], rest: tuple[Any, ...], dtype: Any) -> tuple[Any, ...]:
+    """The kernel's results, checked; and those of the specification, in float64."""
+    before = [None if a is None else a.copy() for a in arrays]
+    got = getattr(gpu, name)(*arrays, *rest)
+    wanted = getattr(spec, name)(*(exact(a) for a in arrays), *rest)
+    for g, w in zip(got, wanted, strict=True):
+        check(g, w, dtype)
+    for a, b in zip(arrays, before, strict=True):
+        if a is not None:
+            np.testing.assert_array_equal(exact(a), exact(b))  # inputs stay
+    return tuple(got)
+
+
+def inputs(*shapes: Any, dtype: Any) -> list[Any]:
+    """Numbers of size one; weights, which have a third entry in their shape: the root of what their rows sum."""
+    out = []
+    for i, shape in enumerate(shapes):
+        scale = 1.0 if len(shape) == 2 else shape[2] ** -0.5
+        out.append(normal(shape[:2], dtype, seed=i, scale=scale))
+    return out
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("nonlinearity", ["tanh", "relu"])
+@pytest.mark.parametrize(("h", "sizes"), SEQUENCES)
+def test_rnn(h: int, sizes: list[int], nonlinearity: str, reverse: bool, dtype: Any) -> None:
+    rows, n = sum(sizes), sizes[0]
+    rest = (np.array(sizes), reverse, nonlinearity)
+    gates, weight, h0 = inputs((rows, h), (h, h, h), (n, h), dtype=dtype)
+    y, hn = run("rnn", [gates, weight, h0], rest, dtype)
+    gy, ghn = inputs((rows, h), (n, h), dtype=dtype)
+    run("rnn_backward", [gy, ghn, y, weight, h0], rest, dtype)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("projected", [0, 1])
+@pytest.mark.parametrize(("h", "sizes"), SEQUENCES)
+def test_lstm(h: int, sizes: list[int], projected: int, reverse: bool, dtype: Any) -> None:
+    rows, n, r = sum(sizes), sizes[0], h // 2 + 1 if projected else h
+    rest = (np.array(sizes), reverse)
+    gates, weight, h0, c0 = inputs((rows, 4 * h), (4 * h, r, r), (n, r), (n, h), dtype=dtype)
+    weight_hr = normal((r, h), dtype, seed=9, scale=h**-0.5) if projected else None
+    weights = [weight, weight_hr]
+    y, _, _, activations, cells = run("lstm", [gates, *weights, h0, c0], rest, dtype)
+    gradients = inputs((rows, r), (n, r), (n, h), dtype=dtype)
+    run("lstm_backward", [*gradients, y, activations, cells, *weights, h0, c0], rest, dtype)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize(("h", "sizes"), SEQUENCES)
+def test_gru(h: int, sizes: list[int], bias: bool, reverse: bool, dtype: Any) -> None:
+    rows, n = sum(sizes), sizes[0]
+    rest = (np.array(sizes), reverse)
+    gates, weight, h0 = inputs((rows, 3 * h), (3 * h, h, h), (n, h), dtype=dtype)
+    bias_hh = normal((3 * h,), dtype, seed=8) if bias else None
+    y, _, activations, hidden = run("gru", [gates, weight, bias_hh, h0], rest, dtype)
+    gradients = inputs((rows, h), (n, h), dtype=dtype)
+    run("gru_backward", [*gradients, y, activations, hidden, weight, h0], rest, dtype)
+
+
+def test_strides_and_the_same_bits_every_time() -> None:
+    gates, weight, h0 = inputs((33, 80), (80, 20, 20), (11, 20), dtype=np.float32)
+    rest = (None, h0, h0, np.array([11, 11, 11]), False)
+    wanted = gpu.lstm(gates, weight, *rest)
+    got = gpu.lstm(np.repeat(gates, 2, 1)[:, ::2], np.asfortranarray(weight), *rest)
+    for x, y in zip(wanted, got, strict=True):
+        np.testing.assert_array_equal(x, y)
+
+
+@pytest.mark.parametrize("kind", ["rnn", "gru", "lstm"])
+def test_nan_stays_in_its_sample(kind: str) -> None:
+    h, sizes = 20, np.array([18, 18, 9])
+    count = {"rnn": 1, "gru": 3, "lstm": 4}[kind]
+    gates, weight, h0 = inputs((45, count * h), (count * h, h, h), (18, h), dtype=np.float32)
+    gates[4, 3] = np.nan
+    gates[5, 3] = np.inf
+    arrays = {"rnn": [weight, h0], "gru": [weight, None, h0], "lstm": [weight, None, h0, h0]}[kind]
+    rest = (sizes, False, "relu") if kind == "rnn" else (sizes, False)
+    got = getattr(gpu, kind)(gates, *arrays, *rest)
+    with np.errstate(all="ignore"):
+        wanted = getattr(spec, kind)(exact(gates), *(exact(a) for a in arrays), *rest)
+    for x, y in zip(got, wanted, strict=True):
+        np.testing.assert_array_equal(np.isnan(x), np.isnan(y))
+        finite = np.isfinite(y)
+        check(x[finite], y[finite], np.float32)
+
+
+def test_nothing_to_do() -> None:
+    for rows, h in ((0, 3), (2, 0)):
+        gates, h0 = np.zeros((rows, 4 * h), np.float32), np.zeros((min(rows, 2), h), np.float32)
+        sizes = np.array([rows] if rows else [], np.int64)
+        y, *_ = gpu.lstm(gates, np.zeros((4 * h, h), np.float32), None, h0, h0, sizes, False)
+        assert y.shape == (rows, h)
+
+
+@pytest.mark.skipif(not hooks(), reason="only instrumented kernels are counted")
+def test_memory_is_used_in_whole_sectors_without_bank_conflicts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    h, sizes, rest = 64, [32, 32], (np.array([32, 32]), False)
+    gates, weight, h0 = inputs((64, 4 * h), (4 * h, h, h), (32, h), dtype=np.float32)
+    with counted(monkeypatch) as count:
+        y, hn, cn, activations, cells = gpu.lstm(gates, weight, None, h0, h0, *rest)
+    assert count("global") <= 1.1
+    assert count("shared") == 1
+    with counted(monkeypatch) as count:
+        gpu.lstm_backward(y, hn, cn, y, activations, cells, weight, None, h0, h0, *rest)
+    assert count("global", "step_kernel") <= 1.1
+    assert count("shared", "step_kernel") == 1
+    with counted(monkeypatch) as count:
+        found = gpu.gru(gates[:, : 3 * h].copy(), weight[: 3 * h], None, h0, *rest)
+        gpu.gru_backward(y, hn, found[0], *found[2:], weight[: 3 * h], h0, *rest)
+    assert count("global", "step_kernel") <= 1.1
+    assert count("shared", "step_kernel") == 1
+    assert sum(sizes) == len(y)
+
+
+def test_errors() -> None:
+    gates, weight, h = (np.ones(s, np.float32) for s in ((5, 8), (8, 8), (3, 8)))
+    y = np.empty_like(gates)
+
+    def call(*, gates: Any = gates, weight: Any = weight, sizes: Any = (3, 2), hn: Any = h) -> None:
+        kernels.rnn(gates, weight, h, list(sizes), False, False, y, hn.copy(), 0)
+
+    call()
+    with pytest.raises(TypeError, match="float32 or float64, got float16"):
+        call(gates=gates.astype(np.float16))
+    with pytest.raises(ValueError, match="must not grow"):
+        call(sizes=(2, 3))
+    with pytest.raises(ValueError, match="must be positive"):
+        call(sizes=())
+    with pytest.raises(ValueError, match="must be positive"):
+        call(sizes=(3, 2, 0))
+    with pytest.raises(ValueError, match=r"gates must be \(6, 8\), got \(5, 8\)"):
+        call(sizes=(3, 3))
+    with pytest.raises(ValueError, match="multiple of 4 columns"):
+        call(weight=weight[:, :7].copy())
+    with pytest.raises(ValueError, match=r"weight must be \(8, 8\)"):
+        call(weight=weight[:7])
+    with pytest.raises(ValueError, match=r"hn must be \(3, 8\)"):
+        call(hn=h[:2])
+    with pytest.raises(TypeError, match="hn must be float32"):
+        call(hn=h.astype(np.float64))
