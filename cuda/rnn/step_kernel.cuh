@@ -89,7 +89,7 @@ struct StepExtent {
     int64_t m, n, k;
 };
 template <class T, class Out>
-__global__ void __launch_bounds__(step::threads)
+__global__ void __launch_bounds__(step::threads, 2)
     step_kernel(const __grid_constant__ States<T> a, const __grid_constant__ Strided<T> b,
                 const __grid_constant__ Out out, StepExtent e) {
     using namespace step;
