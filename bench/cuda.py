@@ -184,6 +184,33 @@ def _cross_entropy(n: int, classes: int) -> Make:
     return make
 
 
+def _recurrent(kind: str, time: int, batch: int, size: int) -> Make:
+    def make(library: Any, functional: Any) -> Callable[[], object]:
+        layer = getattr(library.nn, kind)(size, size).to("cuda")
+        x = library.randn(time, batch, size).requires_grad_()
+        inputs = [x, *layer.parameters()]
+        return forward_and_backward(library, inputs, lambda x, *weights: layer(x)[0])
+
+    return make
+
+
+def _embedding(rows: int, size: int, words: int) -> Make:
+    def make(library: Any, functional: Any) -> Callable[[], object]:
+        table = library.randn(rows, size).requires_grad_()
+        at = library.randint(0, rows, (words,))
+        return forward_and_backward(library, [table], lambda table: functional.embedding(at, table))
+
+    return make
+
+
+def _reduced(name: str, *shape: int, **options: int) -> Make:
+    def make(library: Any, functional: Any) -> Callable[[], object]:
+        x = library.randn(*shape)
+        return lambda: getattr(library, name)(x, **options)
+
+    return make
+
+
 def _training(build: Callable[[Any], Any], shape: tuple[int, ...]) -> Make:
     def make(library: Any, functional: Any) -> Callable[[], object]:
         x = library.rand(*shape)
@@ -234,5 +261,16 @@ ROWS = [
     _row("norm", "layer_norm (16384, 1024)", _call("layer_norm", (16384, 1024), normalized_shape=(1024,))),
     _row("pool", "max 2 x 2, (128, 64, 24, 24)", _call("max_pool2d", (128, 64, 24, 24), kernel_size=2)),
     _row("elementwise", "gelu, 16 M", _call("gelu", (4096, 4096))),
+    *(
+        _row("reduction", f"{name} of (8192, 4096), {options}", _reduced(name, 8192, 4096, **options))
+        for name in ("sum", "argmax")
+        for options in ({"dim": 1}, {"dim": 0}, {})
+    ),
+    _row("embedding", "16384 of 50257 rows of 768", _embedding(50257, 768, 16384)),
+    *(
+        _row("recurrent", f"{kind}, {time} steps of {batch} samples, {size} units", _recurrent(kind, time, batch, size), 5)
+        for kind in ("LSTM", "GRU")
+        for time, batch, size in ((50, 32, 128), (100, 64, 512), (50, 256, 1024))
+    ),
     *_training_rows(),
 ]  # fmt: skip

@@ -41,6 +41,8 @@ def _launches() -> dict[str, Callable[[], Any]]:
     heads = _normal(1, 2, 256, 64)
     one, zero = np.ones(16, np.float32), np.zeros(16, np.float32)
     labels = np.arange(256) % 256
+    steps, (h, c) = (np.array([32, 32]), False), _normal(2, 32, 64)
+    gates, weight = _normal(64, 256), _normal(256, 64)
     return {
         "elementwise": lambda: gpu.gelu_backward(x, x, False),
         "softmax": lambda: gpu.softmax_backward(x, gpu.softmax(x, 1), 1),
@@ -50,6 +52,23 @@ def _launches() -> dict[str, Callable[[], Any]]:
             gpu.batch_norm(image, one, zero, 1e-5),
         ),
         "pool": lambda: gpu.max_pool2d(image, (2, 2), (2, 2), (0, 0), (1, 1), False),
+        "reduction": lambda: [gpu.sum(x, 0), gpu.amax(x, 1), gpu.argmax(x)],
+        "embedding": lambda: gpu.embedding_backward(
+            gpu.embedding(x, labels), labels, 256, -1, False
+        ),
+        "rnn": lambda: _lstm(gates, weight, h, c, steps),
+        "optim": lambda: gpu.sgd_step(
+            [x.copy()],
+            [x],
+            None,
+            lr=0.1,
+            momentum=0.0,
+            dampening=0.0,
+            weight_decay=0.0,
+            nesterov=False,
+            maximize=False,
+            first=False,
+        ),
         "random": lambda: gpu.dropout(x, 0.5, 1, 0),
         "gemm": lambda: [gpu.matmul(a, a) for a in (x, x.astype(half), x.astype(brain))],
         "attention": lambda: [
@@ -58,6 +77,11 @@ def _launches() -> dict[str, Callable[[], Any]]:
             for causal in (False, True)
         ],
     }
+
+
+def _lstm(gates: Any, weight: Any, h: Any, c: Any, steps: tuple[Any, bool]) -> None:
+    y, hn, cn, activations, cells = gpu.lstm(gates, weight, None, h, c, *steps)
+    gpu.lstm_backward(y, hn, cn, y, activations, cells, weight, None, h, c, *steps)
 
 
 def measure() -> list[Use]:

@@ -79,6 +79,18 @@ def streaming(kernel: str, shape: str, elements: float, passes: float, flop: flo
     return Case(kernel, shape, "FMA", elements * flop / 1e9, elements * passes * 4 / 1e6)
 
 
+def lstm_step(samples: int, units: int) -> Case:
+    """A step of an LSTM, forward: the recurrent product in tiles of 16 x 32, and ten numbers a unit of memory traffic.
+
+    The weights stay in the L2 cache from step to step.
+    """
+    fetched = 4 * samples * 4 * units * units * (1 / 16 + 1 / 32)
+    return Case(
+        "LSTM step", f"{samples} samples, {units} units", "FMA", 8e-9 * samples * units**2,
+        4 * 10 * samples * units / 1e6, fetched / 1e6,
+    )  # fmt: skip
+
+
 CASES = (
     gemm("16-bit", 2, 4096, 4096, 4096),
     gemm("TF32", 4, 4096, 4096, 4096),
@@ -92,6 +104,8 @@ CASES = (
     attention("16-bit", 2, 128, 2048, 64, True),
     attention("16-bit", 2, 64, 2048, 128, False),
     attention("3xTF32", 4, 128, 2048, 64, False),
+    lstm_step(64, 512),
+    lstm_step(256, 1024),
     streaming("softmax", "8192 x 4096", 8192 * 4096, 2),
     streaming("cross-entropy forward", "8192 x 50257", 8192 * 50257, 1),
     streaming("layer norm forward", "16384 x 1024", 16384 * 1024, 2),
