@@ -7,6 +7,7 @@ namespace fastnn::cuda::bindings {
 
 void init_runtime(pybind11::module_& m);
 void init_emulator(pybind11::module_& m);
+void init_conv(pybind11::module_& m);
 void init_elementwise(pybind11::module_& m);
 void init_embedding(pybind11::module_& m);
 void init_norm(pybind11::module_& m);

@@ -5,30 +5,11 @@
 
 #include "bindings/array.h"
 #include "bindings/bindings.h"
+#include "bindings/product.h"
 
 namespace fastnn::cuda::bindings {
 
 namespace {
-
-Precision parse_precision(const std::string& name) {
-    if (name == "highest")
-        return Precision::highest;
-    if (name == "high")
-        return Precision::high;
-    if (name == "medium")
-        return Precision::medium;
-    throw py::value_error("matmul: precision must be highest, high or medium, got " + name);
-}
-
-Tile parse_tile(const std::string& name) {
-    if (name == "auto")
-        return Tile::automatic;
-    if (name == "small")
-        return Tile::small;
-    if (name == "large")
-        return Tile::large;
-    throw py::value_error("matmul: tile must be auto, small or large, got " + name);
-}
 
 struct BatchDim {
     int64_t size, a, b, c;
@@ -87,8 +68,8 @@ void matmul(py::handle a_object, py::handle b_object, py::handle c_object, py::h
     p.ldc = p.n;
     p.activation = relu ? Activation::relu : Activation::none;
     p.accumulate = accumulate;
-    p.precision = parse_precision(precision);
-    p.tile = parse_tile(tile);
+    p.precision = parse_precision(name, precision);
+    p.tile = parse_tile(name, tile);
     p.splits = splits;
     if (c.size() == 0)
         return;

@@ -11,6 +11,7 @@ PYBIND11_MODULE(FASTNN_CUDA_MODULE, m) {
     m.doc() = "fastnn's CUDA kernels; fastnn.backends.gpu is what uses them.";
     init_runtime(m);
     init_emulator(m);
+    init_conv(m);
     init_elementwise(m);
     init_embedding(m);
     init_norm(m);

@@ -239,16 +239,18 @@ __device__ __forceinline__ void write_fragments(const float (&c)[MI][NJ][4], con
                             const int64_t n = n0 + q * 32 + j * 8 + t * 2;
                             const float* sum = c[i][q * 4 + j] + h * 2;
                             v[j] = 0;
-                            if (in && n < e.n)
-                                v[j] = pack(T(out.finish(sum[0], row + n, n, batch)),
-                                            T(out.finish(sum[1], row + n + 1, n + 1, batch)));
+                            if (in && n < e.n) {
+                                const T* place = row + out.rows.column(n);
+                                v[j] = pack(T(out.finish(sum[0], place, m, n, batch)),
+                                            T(out.finish(sum[1], place + 1, m, n + 1, batch)));
+                            }
                         }
                         transpose_quad(v);
                         if (out.accumulate)
                             __syncwarp(); // a lane overwrites what its neighbours have read
                         const int64_t n = n0 + q * 32 + t * 8;
                         if (in && n < e.n)
-                            simt::store(reinterpret_cast<uint4*>(row + n),
+                            simt::store(reinterpret_cast<uint4*>(row + out.rows.column(n)),
                                         make_uint4(v[0], v[1], v[2], v[3]));
                     }
                     continue;
@@ -262,8 +264,10 @@ __device__ __forceinline__ void write_fragments(const float (&c)[MI][NJ][4], con
         }
 }
 
+// Element by element, addresses and waiting elements take the registers of a second block.
 template <class Shape, class AccessA, class AccessB, class A, class B, class Out>
-__global__ void __launch_bounds__(Shape::threads, Shape::blocks)
+__global__ void __launch_bounds__(Shape::threads,
+                                  AccessA::vectors&& AccessB::vectors ? Shape::blocks : 1)
     mma_kernel(A a, B b, Out out, Extent e) {
     using Math = typename Shape::Math;
     using T = typename Shape::T;

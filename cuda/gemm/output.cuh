@@ -29,24 +29,25 @@ __device__ __forceinline__ TileIndex tile_index(const Extent& e) {
     return {first + within % height, within / height};
 }
 
-// What becomes of a sum. `Rows` says where row m of the result lies: T* row(int64_t m, int batch),
-// elements column_stride apart.
+// What becomes of a sum. `Rows` says where the result lies: element (m, n) at
+//   T* row(int64_t m, int batch) + int64_t column(int64_t n)
+// and which element of the bias it gets: feature(m, n).
 template <class T, class Rows>
 struct Output {
     using Element = T;
     using A = Accumulator<T>;
     Rows rows;
-    int64_t column_stride;
-    const T* bias; // over n, or null
+    const T* bias; // by feature, or null
     int64_t bias_batch_stride;
     bool relu;
     bool accumulate; // onto what the result holds
-    bool vectors;    // rows are dense, of whole vectors, and aligned
+    bool vectors;    // each 16 bytes of columns are dense and aligned
     A* partial;      // of a split product: sums in [split][batch][m][n], finished by finish_splits
 
-    __device__ __forceinline__ A finish(A sum, const T* place, int64_t n, int batch) const {
+    __device__ __forceinline__ A finish(A sum, const T* place, int64_t m, int64_t n,
+                                        int batch) const {
         if (bias != nullptr)
-            sum += to_accumulator(bias[batch * bias_batch_stride + n]);
+            sum += to_accumulator(bias[batch * bias_batch_stride + rows.feature(m, n)]);
         if (accumulate)
             sum += to_accumulator(*place);
         return relu && sum < A(0) ? A(0) : sum;
@@ -87,23 +88,24 @@ struct Output {
         if (vectors) {
             if (n >= e.n)
                 return;
+            T* place = row + rows.column(n);
             Elements all;
 #pragma unroll
             for (int i = 0; i < width; i++)
-                all.at[i] = from_accumulator<T>(finish(sum[i], row + n + i, n + i, batch));
-            simt::store(reinterpret_cast<Elements*>(row + n), all);
+                all.at[i] = from_accumulator<T>(finish(sum[i], place + i, m, n + i, batch));
+            simt::store(reinterpret_cast<Elements*>(place), all);
             return;
         }
 #pragma unroll
         for (int i = 0; i < width; i++)
             if (n + i < e.n) {
-                T* place = row + (n + i) * column_stride;
-                *place = from_accumulator<T>(finish(sum[i], place, n + i, batch));
+                T* place = row + rows.column(n + i);
+                *place = from_accumulator<T>(finish(sum[i], place, m, n + i, batch));
             }
     }
 };
 
-// Rows `stride` elements apart.
+// Dense rows, `stride` elements apart.
 template <class T>
 struct DenseRows {
     T* data;
@@ -111,6 +113,8 @@ struct DenseRows {
     __device__ __forceinline__ T* row(int64_t m, int batch) const {
         return data + batch * batch_stride + m * stride;
     }
+    __device__ __forceinline__ int64_t column(int64_t n) const { return n; }
+    __device__ __forceinline__ int64_t feature(int64_t, int64_t n) const { return n; }
 };
 
 // The second pass of a split product: the partial sums of each element in the order of the splits,
@@ -125,8 +129,8 @@ __global__ void __launch_bounds__(256) finish_splits(Out out, Extent e, int spli
         for (int s = 0; s < splits; s++)
             sum += out.partial[(int64_t(s) * gridDim.z + batch) * matrix + i];
         const int64_t m = i / e.n, n = i % e.n;
-        auto* place = out.rows.row(m, batch) + n * out.column_stride;
-        *place = from_accumulator<typename Out::Element>(out.finish(sum, place, n, batch));
+        auto* place = out.rows.row(m, batch) + out.rows.column(n);
+        *place = from_accumulator<typename Out::Element>(out.finish(sum, place, m, n, batch));
     }
 }
 

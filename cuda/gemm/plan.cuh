@@ -67,7 +67,6 @@ GemmOutput<T> output_of(const Gemm& p, int splits) {
     constexpr int64_t width = 16 / int64_t(sizeof(T));
     GemmOutput<T> out{};
     out.rows = {static_cast<T*>(p.c), p.ldc, p.c_batch_stride};
-    out.column_stride = 1;
     out.bias = static_cast<const T*>(p.bias);
     out.relu = p.activation == Activation::relu;
     out.accumulate = p.accumulate;

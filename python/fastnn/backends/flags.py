@@ -1,6 +1,7 @@
 """Switches that scripts set for other libraries: each keeps what it was told.
 
-Only ``cuda.matmul.allow_tf32`` changes anything here: products on a GPU.
+Two change something here, for float32 on a GPU: ``cuda.matmul.allow_tf32`` lowers the precision of matrix products and
+convolutions, and ``cudnn.allow_tf32 = False`` keeps convolutions at full precision, whatever products have.
 """
 
 from __future__ import annotations

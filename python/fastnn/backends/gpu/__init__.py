@@ -13,6 +13,11 @@ from fastnn.backends.gpu.attention import (
     attention as attention,
     attention_backward as attention_backward,
 )
+from fastnn.backends.gpu.conv import (
+    conv2d as conv2d,
+    conv2d_input_grad as conv2d_input_grad,
+    conv2d_weight_grad as conv2d_weight_grad,
+)
 from fastnn.backends.gpu.elementwise import (
     gelu as gelu,
     gelu_backward as gelu_backward,
@@ -88,6 +93,11 @@ from fastnn.backends.gpu.softmax import (
     log_softmax_backward as log_softmax_backward,
     softmax as softmax,
     softmax_backward as softmax_backward,
+)
+from fastnn.backends.gpu.volume import (
+    conv3d as conv3d,
+    conv3d_input_grad as conv3d_input_grad,
+    conv3d_weight_grad as conv3d_weight_grad,
 )
 
 name = "cuda"

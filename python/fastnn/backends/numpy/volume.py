@@ -30,9 +30,8 @@ def _images(slices: Array) -> Array:
     return np.ascontiguousarray(slices.reshape(n * d, *image), like=slices)
 
 
-def _volume(images: Array, n: int) -> Array:
+def _volume(images: Array, n: int, d: int) -> Array:
     """(N * D, C, H, W) as (N, C, D, H, W)."""
-    d = len(images) // n if n else 0
     volume: Array = np.ascontiguousarray(
         images.reshape(n, d, *images.shape[1:]).swapaxes(1, 2), like=images
     )
@@ -77,7 +76,7 @@ def conv3d(
         part = conv2d(images, w, bias if k == 0 else None, *flat)
         y = part if y is None else np.add(y, part, out=y)
     assert y is not None  # a kernel has at least one tap
-    return _volume(y, n)
+    return _volume(y, n, count)
 
 
 def conv3d_input_grad(
