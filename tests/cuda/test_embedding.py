@@ -8,8 +8,8 @@ import ml_dtypes
 import numpy as np
 import pytest
 from tests.cuda.common import DTYPES, counted, eps, exact, hooks, normal
+from tests.cuda.hardware import gpu, with_host_arrays
 
-from fastnn.backends import gpu
 from fastnn.backends.gpu._arrays import kernels
 
 
@@ -116,18 +116,20 @@ def test_memory_is_used_in_whole_sectors(dtype: Any, monkeypatch: pytest.MonkeyP
 
 
 def test_errors() -> None:
+    gather = with_host_arrays(kernels.embedding)
+    backward = with_host_arrays(kernels.embedding_backward)
     table, at = np.ones((4, 3), np.float32), np.array([1, 2])
     out, wrong = np.empty((2, 3), np.float32), np.full(1, 2, np.int32)
     with pytest.raises(TypeError, match="indices must be int64"):
-        kernels.embedding(table, at.astype(np.int32), out, wrong, 0)
+        gather(table, at.astype(np.int32), out, wrong, 0)
     with pytest.raises(ValueError, match="out must have 6 elements"):
-        kernels.embedding(table, at, out[:1], wrong, 0)
+        gather(table, at, out[:1], wrong, 0)
     with pytest.raises(TypeError, match="first_wrong must be int32"):
-        kernels.embedding(table, at, out, at, 0)
+        gather(table, at, out, at, 0)
     partial = np.empty((2, 1, 3), np.float32)
     with pytest.raises(ValueError, match="g must have 8 elements"):
-        kernels.embedding_backward(out, at, at, partial, np.empty((4, 4), np.float32), -1, False, 0)
+        backward(out, at, at, partial, np.empty((4, 4), np.float32), -1, False, 0)
     with pytest.raises(ValueError, match="order must have 2 elements"):
-        kernels.embedding_backward(out, at, at[:1], partial, table, -1, False, 0)
+        backward(out, at, at[:1], partial, table, -1, False, 0)
     with pytest.raises(ValueError, match="partial must have 6 elements"):
-        kernels.embedding_backward(out, at, at, partial[:1], table, -1, False, 0)
+        backward(out, at, at, partial[:1], table, -1, False, 0)

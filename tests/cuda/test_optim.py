@@ -8,8 +8,8 @@ import ml_dtypes
 import numpy as np
 import pytest
 from tests.cuda.common import DTYPES, assert_close, exact, normal
+from tests.cuda.hardware import gpu, with_host_arrays
 
-from fastnn.backends import gpu
 from fastnn.backends import numpy as spec
 from fastnn.backends.gpu._arrays import kernels
 
@@ -156,9 +156,10 @@ def test_lists_of_different_lengths() -> None:
 
 def test_errors() -> None:
     x = np.ones(3, np.float32)
+    run = with_host_arrays(kernels.optimizer_step)
 
     def step(name: str, *arrays: Any, **options: Any) -> None:
-        kernels.optimizer_step(name, [list(arrays)], options, 0)
+        run(name, [list(arrays)], options, 0)
 
     with pytest.raises(ValueError, match="there is no optimizer lion"):
         step("lion", x, x)
@@ -169,9 +170,9 @@ def test_errors() -> None:
     with pytest.raises(ValueError, match="rmsprop has 4 to 5 arrays a parameter, got 3"):
         step("rmsprop", x, x, x, centered=True)
     with pytest.raises(ValueError, match="as the others"):
-        kernels.optimizer_step("sgd", [[x, x], [x, x, x]], {}, 0)
+        run("sgd", [[x, x], [x, x, x]], {}, 0)
     with pytest.raises(ValueError, match="grads must have 3 elements"):
         step("sgd", x, x[:2])
     with pytest.raises(TypeError, match="params must be of a floating dtype, got int64"):
         step("sgd", np.arange(3), np.arange(3))
-    kernels.optimizer_step("sgd", [], {}, 0)
+    run("sgd", [], {}, 0)

@@ -8,9 +8,10 @@ import ml_dtypes
 import numpy as np
 import pytest
 from tests.cuda.common import DTYPES, counted, eps, exact, hooks, normal
+from tests.cuda.hardware import gpu, with_host_arrays
 
-from fastnn.backends import gpu
 from fastnn.backends import numpy as spec
+from fastnn.backends.gpu._arrays import kernels
 
 # (shape, axis): rows of 1 to 32 lanes and of a block, with and without whole vectors; columns, few and many; a middle axis; groups
 # of axes in turn; two passes over rows, columns and the whole array; axes of size 1
@@ -166,26 +167,26 @@ def test_memory_is_read_in_whole_sectors(
 
 
 def test_errors() -> None:
-    kernels = gpu.reduction.kernels  # type: ignore[attr-defined]
+    reduce = with_host_arrays(kernels.reduce)
     x, y = np.ones((2, 3, 4), np.float32), np.empty((2, 1, 4), np.float32)
     at = np.empty((2, 1, 4), np.int64)
-    kernels.reduce("sum", x, y, None, None, 1.0, 0)
+    reduce("sum", x, y, None, None, 1.0, 0)
     np.testing.assert_array_equal(y, np.full((2, 1, 4), 3))
     with pytest.raises(ValueError, match="op must be"):
-        kernels.reduce("prod", x, y, None, None, 1.0, 0)
+        reduce("prod", x, y, None, None, 1.0, 0)
     with pytest.raises(ValueError, match="x must have 3 dims"):
-        kernels.reduce("sum", x[0], y, None, None, 1.0, 0)
+        reduce("sum", x[0], y, None, None, 1.0, 0)
     with pytest.raises(TypeError, match="x must be of a floating dtype"):
-        kernels.reduce("sum", x.astype(np.int32), y, None, None, 1.0, 0)
+        reduce("sum", x.astype(np.int32), y, None, None, 1.0, 0)
     with pytest.raises(ValueError, match=r"y \(2, 0, 4\) does not fit"):
-        kernels.reduce("sum", x, y[:, :0], None, None, 1.0, 0)
+        reduce("sum", x, y[:, :0], None, None, 1.0, 0)
     with pytest.raises(ValueError, match="does not fit"):
-        kernels.reduce("sum", x, np.empty((2, 1, 5), np.float32), None, None, 1.0, 0)
+        reduce("sum", x, np.empty((2, 1, 5), np.float32), None, None, 1.0, 0)
     with pytest.raises(TypeError, match="y_positions must be"):
-        kernels.reduce("argmax", x, None, None, None, 1.0, 0)
+        reduce("argmax", x, None, None, None, 1.0, 0)
     with pytest.raises(TypeError, match="y_positions must be int64"):
-        kernels.reduce("argmax", x, None, None, at.astype(np.int32), 1.0, 0)
+        reduce("argmax", x, None, None, at.astype(np.int32), 1.0, 0)
     with pytest.raises(ValueError, match="positions must have 24 elements"):
-        kernels.reduce("argmax", x, None, at, at.copy(), 1.0, 0)
+        reduce("argmax", x, None, at, at.copy(), 1.0, 0)
     with pytest.raises(ValueError, match="differ"):
-        kernels.reduce("argmax", x, np.empty((2, 2, 4), np.float32), None, at, 1.0, 0)
+        reduce("argmax", x, np.empty((2, 2, 4), np.float32), None, at, 1.0, 0)

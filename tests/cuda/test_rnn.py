@@ -8,8 +8,8 @@ import ml_dtypes
 import numpy as np
 import pytest
 from tests.cuda.common import counted, eps, exact, hooks, normal
+from tests.cuda.hardware import gpu, with_host_arrays
 
-from fastnn.backends import gpu
 from fastnn.backends import numpy as spec
 from fastnn.backends.gpu._arrays import kernels
 
@@ -165,9 +165,10 @@ def test_memory_is_used_in_whole_sectors_without_bank_conflicts(
 def test_errors() -> None:
     gates, weight, h = (np.ones(s, np.float32) for s in ((5, 8), (8, 8), (3, 8)))
     y = np.empty_like(gates)
+    run_raw = with_host_arrays(kernels.rnn)
 
     def call(*, gates: Any = gates, weight: Any = weight, sizes: Any = (3, 2), hn: Any = h) -> None:
-        kernels.rnn(gates, weight, h, list(sizes), False, False, y, hn.copy(), 0)
+        run_raw(gates, weight, h, list(sizes), False, False, y, hn.copy(), 0)
 
     call()
     with pytest.raises(TypeError, match="float32 or float64, got float16"):
