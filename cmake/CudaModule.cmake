@@ -33,6 +33,9 @@ if(FASTNN_CUDA_EMULATOR)
 
     file(GLOB emulator_tests CONFIGURE_DEPENDS tests/cuda/emulator/*.cu)
     set_source_files_properties(${cuda_kernels} ${emulator_tests} PROPERTIES LANGUAGE CXX)
+    # Kernels that take tensor maps pass 64-byte aligned structs, of which GCC says that it once did so otherwise.
+    file(GLOB tensor_map_kernels CONFIGURE_DEPENDS cuda/*/*_sm90.cu)
+    set_source_files_properties(${tensor_map_kernels} PROPERTIES COMPILE_OPTIONS -Wno-psabi)
     add_library(emulator_runtime OBJECT ${cuda_emulator})
     add_library(emulated_kernels OBJECT ${cuda_kernels})
     add_library(emulator_test_kernels OBJECT ${emulator_tests})
@@ -73,6 +76,9 @@ if(NOT FASTNN_CUDA_MISSING)
     target_link_directories(_cuda PRIVATE ${FASTNN_CUDA_LIBRARIES})
     set_target_properties(_cuda PROPERTIES ${share_headers} CUDA_ARCHITECTURES "${FASTNN_CUDA_ARCHITECTURES}"
         CUDA_RUNTIME_LIBRARY Static BUILD_WITH_INSTALL_RPATH ON)
+    if("${FASTNN_CUDA_ARCHITECTURES}" MATCHES "90a")
+        target_compile_definitions(_cuda PRIVATE FASTNN_CUDA_SM90A)
+    endif()
     install(TARGETS _cuda LIBRARY DESTINATION fastnn)
     if(FASTNN_INPLACE)
         set_target_properties(_cuda PROPERTIES

@@ -1,4 +1,4 @@
-// simt/dev.cuh -- the only header a kernel file includes.
+// The only CUDA header a kernel file includes.
 // nvcc: the CUDA headers, inline PTX wrappers and a launch() on cudaLaunchKernelEx.
 // any other compiler: the CPU emulator, with the same names.
 #pragma once
@@ -6,6 +6,7 @@
 #include "emulator/emulator.h"
 #else
 #include <cstdint>
+#include <cuda.h>
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
 #include <cuda_runtime.h>
@@ -15,8 +16,13 @@ namespace simt {
 constexpr bool emulated = false;
 template <class T>
 __device__ __forceinline__ T& smem() {
-    extern __shared__ __align__(128) unsigned char simt_dyn_[];
-    return *reinterpret_cast<T*>(simt_dyn_);
+    if constexpr (alignof(T) > 128) { // what TMA swizzles
+        extern __shared__ __align__(1024) unsigned char simt_dyn_1024_[];
+        return *reinterpret_cast<T*>(simt_dyn_1024_);
+    } else {
+        extern __shared__ __align__(128) unsigned char simt_dyn_[];
+        return *reinterpret_cast<T*>(simt_dyn_);
+    }
 }
 template <class T, int Tag = 0>
 __device__ __forceinline__ T& smem_static() {
@@ -124,4 +130,26 @@ __device__ __forceinline__ uint32_t cvt_tf32(float x) {
     return r;
 }
 } // namespace ptx
+#include "core/ptx_sm90.cuh"
 #endif
+
+// Whether code that uses what only sm_90a has can be compiled in this pass.
+#if !defined(__CUDA_ARCH__) || defined(__CUDA_ARCH_FEAT_SM90_ALL)
+#define SIMT_SM90A 1
+#else
+#define SIMT_SM90A 0
+#endif
+
+namespace ptx {
+
+// Of a tile in shared memory, for wgmma: lines of 128 bytes whose 16-byte chunks are swizzled as
+// TMA does it, eight lines after eight `stride` bytes apart. Transposed operands longer than a line
+// have the rest of it `leading` bytes further.
+__device__ __forceinline__ uint64_t matrix_descriptor(const void* tile, unsigned leading,
+                                                      unsigned stride) {
+    constexpr uint64_t swizzle_128 = uint64_t(1) << 62;
+    return swizzle_128 | uint64_t(stride / 16) << 32 | uint64_t(leading / 16) << 16 |
+           (saddr(tile) & 0x3ffff) >> 4;
+}
+
+} // namespace ptx

@@ -7,9 +7,6 @@
 
 namespace simt {
 
-void touch(Offset offset, const void* p, unsigned bytes, Access kind, uint32_t pc, bool shared,
-           uint8_t extra_flags);
-
 // Most accesses are to the fiber's own stack and end at the first line.
 inline void hook(const void* p, unsigned bytes, Access kind, const void* pc,
                  uint8_t extra_flags = 0) {

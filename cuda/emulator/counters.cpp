@@ -117,13 +117,13 @@ void count_access(const void* p, unsigned bytes, Access kind, uint32_t pc) {
         kernels[state.kernel].global_bytes += bytes;
 }
 
-void count_bulk(const char* kind, uint32_t pc, size_t bytes) {
+void count_bulk(const char* kind, uint32_t pc, size_t bytes, size_t sectors) {
     if (!state.counting)
         return;
     Count& c = counts[{state.kernel, pc, kind}];
     c.requests++;
-    c.cost += long(bytes / 32);
-    c.ideal += long(bytes / 32);
+    c.cost += long(sectors);
+    c.ideal += long((bytes + 31) / 32);
     c.bytes += long(bytes);
     kernels[state.kernel].global_bytes += long(bytes);
 }

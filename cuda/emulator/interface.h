@@ -25,6 +25,7 @@ struct Context { // what a kernel can read of its running thread
 };
 extern Context* context;            // of the fiber that runs now
 extern unsigned char* dynamic_smem; // of the block that runs now
+extern unsigned char* shared_memory;
 
 // Stops the launch, which returns an error with this text. On the host it throws
 // std::runtime_error.

@@ -73,13 +73,12 @@ void prepare_thread(unsigned i, uint3 block_index) {
     t.warp = i / 32;
     t.lane = i % 32;
     t.status = Status::ready;
-    t.epoch = t.copy_group = t.bulk_group = 0;
-    t.proxy_fences = 0;
-    t.fenced = false;
+    t.epoch = t.copy_group = 0;
+    t.proxy_fences = t.barrier_fences = 0;
+    t.wgmma_fenced = t.fenced = false;
     t.operation = "start";
     t.site = {"", 0};
     t.copies.clear();
-    t.bulk_stores.clear();
     prepare_fiber(t, fiber_entry);
 }
 
@@ -87,13 +86,14 @@ void prepare_thread(unsigned i, uint3 block_index) {
 bool run_block(uint3 block_index) {
     begin_block();
     begin_block_memory();
-    begin_block_async();
+    begin_block_mbarriers();
+    begin_block_products();
     for (unsigned i = 0; i < state.thread_count; i++)
         prepare_thread(i, block_index);
     hot.in_kernel = true;
     enter_fibers(pick());
     if (!state.failed)
-        end_block_async();
+        end_block_mbarriers();
     hot.in_kernel = false;
     flush_counts();
     return !state.failed && !state.reports;

@@ -59,7 +59,7 @@ PageInfo* page_of(const void* p) {
 } // namespace
 
 State state;
-unsigned char* dynamic_smem;
+unsigned char *dynamic_smem, *shared_memory;
 
 void open_arena() {
     if (hot.arena)
@@ -73,6 +73,7 @@ void open_arena() {
         static_cast<PageInfo*>(mmap(nullptr, (arena_bytes / page + 65536) * sizeof(PageInfo),
                                     PROT_READ | PROT_WRITE, flags, -1, 0));
     hot.arena = reinterpret_cast<uintptr_t>(arena);
+    shared_memory = static_cast<unsigned char*>(arena);
     allocate_stacks();
 }
 

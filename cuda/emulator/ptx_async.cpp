@@ -45,14 +45,4 @@ void cp_async_wait(unsigned groups_left) {
     t.copies.erase(t.copies.begin(), t.copies.begin() + long(landed));
 }
 
-void check_finished_copies(Thread& t) {
-    if (!t.bulk_stores.empty())
-        fail_at(t.bulk_stores[0].pc, "thread exited without waiting for its bulk store");
-}
-void begin_block_async() {}
-void end_block_async() {}
-std::string describe_waits() {
-    return "";
-}
-
 } // namespace simt

@@ -33,29 +33,23 @@ bool same(const char* a, const char* b) {
     for (const auto& [where, who] : waits)
         text += " [" + std::to_string(who.size()) + " threads, first " + std::to_string(who[0]) +
                 ": " + where + "]";
-    fail("%s%s", text.c_str(), describe_waits().c_str());
-}
-
-void begin_wait(const char* operation, Site site) {
-    state.current->operation = operation;
-    state.current->site = site;
+    fail("%s%s", text.c_str(), describe_mbarriers().c_str());
 }
 
 // The threads of a complete barrier know what all of them did before it.
 void release(Barrier& b) {
     state.barriers_completed++;
-    uint32_t joint[max_warps];
+    uint32_t joint[max_clocks];
     std::memcpy(joint, b.arrivals, sizeof joint);
     for (unsigned v = 0; v < state.warp_count; v++)
         if (b.waiting[v])
-            for (unsigned i = 0; i < state.warp_count; i++)
-                joint[i] = std::max(joint[i], state.warps[v].clock[i]);
+            join_clocks(joint, state.warps[v].clock);
     for (unsigned v = 0; v < state.warp_count; v++) {
         if (!b.waiting[v])
             continue;
         Warp& w = state.warps[v];
         std::memcpy(w.clock, joint, sizeof joint);
-        state.clock = std::max(state.clock, ++w.clock[v]);
+        advance_clock(v);
         w.epoch++;
         w.ready |= b.waiting[v];
         for (unsigned rest = b.waiting[v]; rest; rest &= rest - 1) {
@@ -129,6 +123,11 @@ Thread* pick() {
         return &state.threads[v * 32 + chosen];
     }
     return nullptr;
+}
+
+void begin_wait(const char* operation, Site site) {
+    state.current->operation = operation;
+    state.current->site = site;
 }
 
 void yield() {
@@ -228,10 +227,8 @@ void barrier_arrive(unsigned id, unsigned count, Site site) {
     // What this warp did so far is covered, what it does next is not.
     Barrier& b = state.barriers[id];
     const unsigned v = state.current->warp;
-    Warp& w = state.warps[v];
-    for (unsigned i = 0; i < state.warp_count; i++)
-        b.arrivals[i] = std::max(b.arrivals[i], w.clock[i]);
-    state.clock = std::max(state.clock, ++w.clock[v]);
+    join_clocks(b.arrivals, state.warps[v].clock);
+    advance_clock(v);
     if (complete)
         release(b);
 }
@@ -240,7 +237,7 @@ void fiber_entry() {
     state.call(state.argument);
     Thread& t = *state.current;
     Warp& w = state.warps[t.warp];
-    check_finished_copies(t);
+    check_finished_products(t);
     t.status = Status::done;
     w.alive &= ~(1u << t.lane);
     w.ready &= ~(1u << t.lane);
@@ -260,6 +257,7 @@ void fiber_entry() {
 
 void begin_block() {
     state.block_clock = state.clock;
+    state.clock_end = warpgroup_agents;
     state.acquired_clock = 0;
     state.done = 0;
     state.current = nullptr;
@@ -271,7 +269,7 @@ void begin_block() {
         w.existing = w.alive = w.ready = lanes == 32 ? ~0u : (1u << lanes) - 1;
         w.epoch = 0;
         w.collectives.clear();
-        std::fill(w.clock, w.clock + state.warp_count, state.clock);
+        std::fill(w.clock, w.clock + max_clocks, state.clock);
         w.clock[v]++;
     }
     state.clock++;

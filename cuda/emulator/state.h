@@ -29,11 +29,16 @@ constexpr bool with_asan = true;
 constexpr bool with_asan = false;
 #endif
 constexpr unsigned max_threads = 1024, max_warps = 32, max_barriers = 16;
+// Entries of a vector clock: the warps, then what works beside them: the products of each
+// warpgroup, and the copies that report to each mbarrier.
+constexpr unsigned warpgroup_agents = max_warps, max_warpgroups = max_warps / 4;
+constexpr unsigned mbarrier_agents = warpgroup_agents + max_warpgroups, max_mbarriers = 64;
+constexpr unsigned max_clocks = mbarrier_agents + max_mbarriers;
 constexpr size_t page = 4096;
 constexpr size_t stack_bytes = size_t(with_asan ? 256 : 64) << 10;
 constexpr size_t arena_bytes = size_t(16) << 30; // address space of global memory
 constexpr size_t smem_bytes = 228 << 10;         // shared memory: the arena's first bytes
-constexpr size_t granule = 2;                    // bytes that one shadow cell watches
+constexpr size_t granule = 2; // bytes that one shadow cell watches, where no single bytes are used
 
 // A byte of the arena (or of the module's thread-local block, where raw __shared__ variables live)
 // as an offset.
@@ -44,13 +49,6 @@ struct CopyInFlight { // cp.async
     const unsigned char* src;
     unsigned bytes, src_bytes, group;
 };
-struct BulkStore { // of tensor memory, from shared to global
-    const void* map;
-    const unsigned char* src;
-    int coordinates[5];
-    unsigned group;
-    const void* pc;
-};
 
 enum class Status : unsigned char { ready, in_collective, in_barrier, in_mbarrier, done };
 
@@ -60,14 +58,13 @@ struct Thread {
     Status status;
     unsigned epoch;      // of the warp, when this thread last synchronised
     unsigned copy_group; // cp.async groups committed so far
-    unsigned bulk_group;
-    uint8_t proxy_fences;
-    bool fenced; // __threadfence() since the last plain global write
+    uint8_t proxy_fences, barrier_fences;
+    bool wgmma_fenced; // since registers of products may have been touched
+    bool fenced;       // __threadfence() since the last plain global write
     int barrier_result;
     const char* operation; // where the thread waits
     Site site;
     std::vector<CopyInFlight> copies;
-    std::vector<BulkStore> bulk_stores;
     void* stack_pointer;
     char* stack;
 };
@@ -82,14 +79,14 @@ struct Warp {
     unsigned epoch;
     std::vector<Collective> collectives;
     void* slots[32];
-    uint32_t clock[max_warps]; // vector clock
+    uint32_t clock[max_clocks]; // vector clock
 };
 struct Barrier {
     unsigned arrived, expected;
     int predicates;
     Site site;
-    unsigned waiting[max_warps];  // lanes
-    uint32_t arrivals[max_warps]; // clocks of those that only arrive
+    unsigned waiting[max_warps];   // lanes
+    uint32_t arrivals[max_clocks]; // clocks of those that only arrive
 };
 
 struct Buffer {
@@ -100,6 +97,7 @@ struct Cell;
 struct PageInfo {
     const Buffer* buffer;
     Cell* cells;
+    bool by_bytes; // a cell for each byte
 };
 
 // What the instrumentation looks at on every access, kept together.
@@ -133,6 +131,7 @@ struct State {
 
     // Checking. Accesses before launch_clock (block_clock) belong to earlier launches (blocks).
     uint32_t clock = 1, block_clock = 0, launch_clock = 0;
+    unsigned clock_end = warpgroup_agents; // entries beyond the warps that are in use
     uint32_t acquired_clock = 0; // other blocks' writes up to here were published to this block
     std::unordered_map<const void*, uint32_t> published;
     PageInfo* pages = nullptr;
@@ -147,6 +146,19 @@ struct State {
 };
 extern State state;
 
+// What both clocks know.
+inline void join_clocks(uint32_t* into, const uint32_t* from) {
+    const auto join = [&](unsigned i) { into[i] = into[i] < from[i] ? from[i] : into[i]; };
+    for (unsigned i = 0; i < state.warp_count; i++)
+        join(i);
+    for (unsigned i = warpgroup_agents; i < state.clock_end; i++)
+        join(i);
+}
+// The accesses of a warp from here on are not known to those who learn of the earlier ones.
+inline void advance_clock(unsigned warp) {
+    const uint32_t now = ++state.warps[warp].clock[warp];
+    state.clock = state.clock < now ? now : state.clock;
+}
 inline bool in_shared(Offset offset, size_t bytes) {
     return offset + bytes <= state.static_top ||
            (offset >= state.dynamic_offset &&
@@ -188,6 +200,7 @@ void begin_block();
 void fiber_entry();
 Thread* pick();
 void yield();
+void begin_wait(const char* operation, Site site); // what the report of a deadlock says
 void block_current(Status status);
 void wake(Thread& thread);
 
@@ -201,15 +214,21 @@ struct Accessor {
 struct Cell { // the last write; the last reads: any, of another warp, of another lane
     Accessor write, read, read_warp, read_lane;
 };
-Cell* cell_at(Offset offset);
 // An access of the current thread, at an address that may be private to it.
 void check_access(const void* p, unsigned bytes, Access kind, uint32_t pc, uint8_t extra_flags = 0);
+// An access of an agent, an entry of the vector clocks, on behalf of `known`: the current thread,
+// or (thread null) threads who all know this clock.
+void check_agent_access(unsigned agent, uint32_t clock, const uint32_t* known, const Thread* thread,
+                        const void* p, unsigned bytes, Access kind, uint32_t pc, uint8_t flags);
 void check_bounds(Offset offset, const void* p, unsigned bytes, Access kind, uint32_t pc);
+// The data of an asynchronous copy is there. Of cp.async: for threads that know of this time.
 void copy_landed(const void* dst, unsigned bytes, uint32_t clock, uint32_t epoch);
+void agent_copy_landed(const void* dst, unsigned bytes);
+void report(const char* format, ...) __attribute__((format(printf, 1, 2))); // the block runs on
 
 // ---- counters.cpp
 void count_access(const void* p, unsigned bytes, Access kind, uint32_t pc);
-void count_bulk(const char* kind, uint32_t pc, size_t bytes);
+void count_bulk(const char* kind, uint32_t pc, size_t bytes, size_t sectors);
 void count_launch();
 void count_barrier(bool everyone);
 void flush_counts();
@@ -220,10 +239,18 @@ const Buffer* buffer_at(Offset offset);
 const Buffer* nearest_buffer(uintptr_t address);
 void begin_block_memory();
 
-// ---- ptx_async.cpp, mbarrier.cpp, wgmma.cpp
-void check_finished_copies(Thread& thread); // when a thread exits
-void begin_block_async();
-void end_block_async();
-std::string describe_waits(); // of mbarriers, for the report of a deadlock
+// ---- mbarrier.cpp
+void begin_block_mbarriers();
+void end_block_mbarriers();
+std::string describe_mbarriers(); // for the report of a deadlock
+// Starts an asynchronous copy of `image` whose end the barrier counts.
+void start_bulk_copy(void* dst, std::vector<unsigned char> image, void* barrier, Site site,
+                     const void* pc);
+// The place that started a copy to these bytes which nobody has waited for, or null.
+const Site* copy_in_flight(const void* p, unsigned bytes);
+
+// ---- wgmma.cpp
+void begin_block_products();
+void check_finished_products(const Thread& thread); // when a thread exits
 
 } // namespace simt

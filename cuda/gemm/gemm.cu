@@ -1,6 +1,7 @@
 // Matrix products: which kernel serves which.
 //
 //   float16, bfloat16             gemm_half.cu   tensor cores
+//     on compute capability 9.0   gemm_sm90.cu   where TMA can copy the operands
 //   float32, highest precision    gemm_fma.cu    CUDA cores
 //   float32, high or medium       gemm_tf32.cu   tensor cores: three TF32 products, or one
 //   float64                       gemm_fma.cu    CUDA cores

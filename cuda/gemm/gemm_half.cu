@@ -14,6 +14,9 @@
 namespace fastnn::cuda {
 
 cudaError_t gemm_half(const Gemm& p, int splits, cudaStream_t stream) {
+    const cudaError_t error = gemm_sm90(p, splits, stream);
+    if (error != cudaErrorNotSupported)
+        return error;
     return p.dtype == DType::float16 ? dispatch_mma<MathF16>(p, splits, stream)
                                      : dispatch_mma<MathBf16>(p, splits, stream);
 }

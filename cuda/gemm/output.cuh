@@ -21,12 +21,15 @@ struct TileIndex {
 };
 
 // Tiles in groups of eight rows: blocks that run together share their operands in the L2 cache.
-__device__ __forceinline__ TileIndex tile_index(const Extent& e) {
+__device__ __forceinline__ TileIndex tile_index(const Extent& e, int id) {
     constexpr int group = 8;
-    const int id = int(blockIdx.x), per_group = group * e.tiles_n;
+    const int per_group = group * e.tiles_n;
     const int first = id / per_group * group, within = id % per_group;
     const int height = min(e.tiles_m - first, group);
     return {first + within % height, within / height};
+}
+__device__ __forceinline__ TileIndex tile_index(const Extent& e) {
+    return tile_index(e, int(blockIdx.x));
 }
 
 // What becomes of a sum. `Rows` says where the result lies: element (m, n) at

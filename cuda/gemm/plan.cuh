@@ -88,6 +88,8 @@ cudaError_t launch_finish(const Out& out, const Extent& e, int splits, int batch
 
 // One file each; `splits` as splits_of() has it, with a workspace where it is more than 1.
 cudaError_t gemm_half(const Gemm& p, int splits, cudaStream_t stream);
+// cudaErrorNotSupported where it does not serve this product or device.
+cudaError_t gemm_sm90(const Gemm& p, int splits, cudaStream_t stream);
 cudaError_t gemm_tf32(const Gemm& p, int splits, cudaStream_t stream);
 cudaError_t gemm_fma(const Gemm& p, int splits, cudaStream_t stream);
 

@@ -4,14 +4,6 @@
 
 namespace {
 
-template <class T>
-const T* as(const void* p) {
-    return static_cast<const T*>(p);
-}
-template <class T>
-T* as(void* p) {
-    return static_cast<T*>(p);
-}
 __device__ float (&floats())[64] {
     return simt::smem_static<float[64]>();
 }
@@ -76,6 +68,9 @@ KERNEL(missing_syncwarp) {
 }
 KERNEL(shared_write_race) {
     floats()[threadIdx.x / 2] = float(threadIdx.x); // BUG shared_write_race
+}
+KERNEL(byte_race) {
+    simt::smem_static<unsigned char[64]>()[threadIdx.x / 2] = 1; // BUG byte_race
 }
 KERNEL(uninitialised_shared) {
     if (threadIdx.x < 63)

@@ -20,7 +20,18 @@ struct Registered {
     Registered(const char* name, Kernel kernel) { kernels()[name] = kernel; }
 };
 
+template <class T>
+const T* as(const void* p) {
+    return static_cast<const T*>(p);
+}
+template <class T>
+T* as(void* p) {
+    return static_cast<T*>(p);
+}
+
 } // namespace emulator_tests
+
+using emulator_tests::as;
 
 #define KERNEL(NAME)                                                                               \
     __global__ void NAME(const void* in, void* out, int n);                                        \

@@ -3,15 +3,6 @@
 
 namespace {
 
-template <class T>
-const T* as(const void* p) {
-    return static_cast<const T*>(p);
-}
-template <class T>
-T* as(void* p) {
-    return static_cast<T*>(p);
-}
-
 KERNEL(shuffles) { // six results a lane, of doubles
     const int l = int(threadIdx.x);
     double* o = as<double>(out) + l * 6;
@@ -70,6 +61,13 @@ KERNEL(block_sum) { // a raw __shared__ array, a smem_static, an atomic
         atomicAdd(as<float>(out), v);
         as<float>(out)[1] = float(positive);
     }
+}
+
+KERNEL(bytes) { // neighbouring threads store single bytes
+    auto& s = simt::smem_static<unsigned char[64]>();
+    s[threadIdx.x] = as<unsigned char>(in)[threadIdx.x];
+    __syncthreads();
+    as<unsigned char>(out)[threadIdx.x] = s[63 - threadIdx.x];
 }
 
 KERNEL(atomics) { // every thread of every block; eight 64-bit results

@@ -34,6 +34,7 @@ BY_HOOKS = {
     "missing_barrier_before_write": ("race", 64, 1, 0, 0),
     "missing_syncwarp": ("a missing barrier", 64, 1, 0, 0),
     "shared_write_race": ("write after write", 64, 1, 0, 0),
+    "byte_race": ("write after write", 64, 1, 0, 0),
     "uninitialised_shared": ("has not written", 64, 1, 0, 0),
     "shared_overrun": ("outside the block's shared memory", 64, 1, 0, 0),
     "dynamic_shared_overrun": ("outside the block's shared memory", 64, 1, 256, 0),

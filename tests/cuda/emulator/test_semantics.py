@@ -68,6 +68,13 @@ def test_sum_over_a_block():
     ]
 
 
+def test_single_bytes_of_neighbours_are_no_race():
+    x = np.arange(64, dtype=np.uint8)
+    np.testing.assert_array_equal(
+        results("bytes", np.uint8, x.tobytes(), out=64, threads=64), x[::-1]
+    )
+
+
 def test_atomics():
     count = 3 * 64
     got = results("atomics", np.int64, out=8, blocks=3, threads=64)
