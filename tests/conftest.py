@@ -11,7 +11,12 @@ from fastnn import backends
 
 
 def _computers() -> list[str]:
-    """Every way to compute on this machine: "numpy", and "cpu-<ISA>" for each level that it has."""
+    """Every way to compute on this machine: "numpy", and "cpu-<ISA>" for each level that it has.
+
+    Where CUDA kernels are emulated: "cuda" alone.
+    """
+    if backends.emulated():
+        return ["cuda"]
     found = ["numpy"]
     if "cpu" in backends.available():
         from fastnn import _cpu
@@ -22,7 +27,11 @@ def _computers() -> list[str]:
 
 @pytest.fixture(params=_computers())
 def computer(request: pytest.FixtureRequest) -> Iterator[str]:
-    """Runs the test on the NumPy backend, then on the kernels at each ISA level."""
+    """Runs the test on the NumPy backend, then on the kernels at each ISA level; or with new tensors on the device."""
+    if request.param == "cuda":
+        with fastnn.device("cuda"):
+            yield request.param
+        return
     name, _, level = request.param.partition("-")
     with backends.use_backend(name):
         if not level:

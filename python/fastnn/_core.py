@@ -186,11 +186,7 @@ class TensorBase:
 
     def data_ptr(self) -> int:
         """The address of the first element."""
-        data = self._data
-        interface = (
-            data.__array_interface__ if type(data) is _ndarray else data.__cuda_array_interface__
-        )
-        return int(interface["data"][0])
+        return _device.address(self._data)
 
     def is_contiguous(
         self, memory_format: _device.memory_format = _device.contiguous_format

@@ -141,6 +141,46 @@ def place_beside(array: Any, like: Any) -> Any:
     return place(np.asarray(array), of(like))
 
 
+def address(array: Any) -> int:
+    """Where an array's first element lies in memory."""
+    interface = (
+        array.__array_interface__
+        if isinstance(array, np.ndarray)
+        else array.__cuda_array_interface__
+    )
+    return int(interface["data"][0])
+
+
+def is_writeable(array: Any) -> bool:
+    """False for what must not be written in place: read-only arrays, and expanded views."""
+    if isinstance(array, np.ndarray):
+        return array.flags.writeable
+    return all(step or n <= 1 for n, step in zip(array.shape, array.strides, strict=True))
+
+
+def as_strided(array: Any, shape: Any, strides: Any) -> Any:
+    """The memory of ``array`` by other sizes and strides (in bytes)."""
+    if isinstance(array, np.ndarray):
+        return np.lib.stride_tricks.as_strided(
+            array, shape, strides, writeable=array.flags.writeable
+        )
+    from .cuda import _runtime
+
+    return _runtime.arrays().lib.stride_tricks.as_strided(array, shape, strides)
+
+
+def scatter(ufunc: Any, target: Any, index: Any, values: Any) -> None:
+    """``ufunc.at``, in a wider dtype where a GPU has no atomic operation for that of ``target``."""
+    name = target.dtype.name
+    if isinstance(target, np.ndarray) or name in ("float32", "float64", "int32", "int64"):
+        ufunc.at(target, index, values)
+        return
+    wide = np.float32 if name in ("float16", "bfloat16") else np.int64
+    total = target.astype(wide)
+    ufunc.at(total, index, values if np.isscalar(values) else values.astype(wide))
+    target[...] = total.astype(target.dtype)
+
+
 class memory_format:
     """How an image's axes lie in memory."""
 

@@ -405,7 +405,7 @@ def bernoulli(
         RuntimeError: a probability outside [0, 1].
     """
     data = input._data
-    chance = data if p is None else np.full((), p, like=data)
+    chance: Any = data if p is None else np.float64(p)
     if chance.size and not (chance.min() >= 0 and chance.max() <= 1):
         raise RuntimeError("bernoulli expects all probabilities between 0 and 1")
     u = place_beside(uniform_array(data.shape, np.dtype(np.float32), generator), data)

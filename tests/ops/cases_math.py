@@ -12,9 +12,9 @@ import fastnn
 from .harness import Case
 
 T = fastnn.tensor
-INDEX = T([[0, 1, 0], [2, 0, 1]])
-ROWS = T([2, 0, 2])
-MASK = T([[True, False, True], [False, False, True]])
+INDEX = np.array([[0, 1, 0], [2, 0, 1]])
+ROWS = np.array([2, 0, 2])
+MASK = np.array([[True, False, True], [False, False, True]])
 SRC = np.arange(6.0).reshape(2, 3)
 
 
@@ -170,18 +170,18 @@ CASES += [
     Case("block_diag", lambda a, b: fastnn.block_diag(a, b), lambda a, b: np.block([[a, np.zeros((1, 2))], [np.zeros((2, 2)), b]]), ((1, 2), (2, 2))),
     Case("meshgrid_xy", lambda a, b: fastnn.meshgrid(a, b, indexing="xy"), lambda a, b: tuple(np.meshgrid(a, b)), ((2,), (3,))),
     # reading and writing at indices
-    Case("scatter", lambda x, s: x.scatter(0, INDEX, s), lambda x, s: _scattered(x, s, lambda old, new: new), ((3, 3), (2, 3))),
-    Case("scatter_add", lambda x, s: x.scatter_add(0, INDEX, s), lambda x, s: _scattered(x, s, lambda old, new: old + new), ((3, 3), (2, 3)), terms=3),
-    Case("scatter_prod", lambda x, s: x.scatter_reduce(0, INDEX, s, "prod"), lambda x, s: _scattered(x, s, lambda old, new: old * new), ((3, 3), (2, 3)), 0.5, 1.5, terms=3),
-    Case("scatter_amax", lambda x, s: x.scatter_reduce(0, INDEX, s, "amax"), lambda x, s: _scattered(x, s, max), ((3, 3), (2, 3)), distinct=True),
-    Case("index_add", lambda x, s: x.index_add(0, ROWS, s, alpha=2), lambda x, s: x + np.stack([2 * s[1], 0 * s[0], 2 * (s[0] + s[2])]), ((3, 2), (3, 2)), terms=3),
+    Case("scatter", lambda x, s: x.scatter(0, T(INDEX), s), lambda x, s: _scattered(x, s, lambda old, new: new), ((3, 3), (2, 3))),
+    Case("scatter_add", lambda x, s: x.scatter_add(0, T(INDEX), s), lambda x, s: _scattered(x, s, lambda old, new: old + new), ((3, 3), (2, 3)), terms=3),
+    Case("scatter_prod", lambda x, s: x.scatter_reduce(0, T(INDEX), s, "prod"), lambda x, s: _scattered(x, s, lambda old, new: old * new), ((3, 3), (2, 3)), 0.5, 1.5, terms=3),
+    Case("scatter_amax", lambda x, s: x.scatter_reduce(0, T(INDEX), s, "amax"), lambda x, s: _scattered(x, s, max), ((3, 3), (2, 3)), distinct=True),
+    Case("index_add", lambda x, s: x.index_add(0, T(ROWS), s, alpha=2), lambda x, s: x + np.stack([2 * s[1], 0 * s[0], 2 * (s[0] + s[2])]), ((3, 2), (3, 2)), terms=3),
     Case("index_copy", lambda x, s: x.index_copy(0, T([2, 0]), s), lambda x, s: np.stack([s[1], x[1], s[0]]), ((3, 2), (2, 2))),
     Case("index_fill", lambda x: x.index_fill(1, T([0, 2]), 7.0), lambda x: np.stack([x[:, 0] * 0 + 7, x[:, 1], x[:, 0] * 0 + 7], 1), ((2, 3),)),
     Case("take", lambda x: x.take(T([[0, 5], [5, 2]])), lambda x: x.ravel()[[[0, 5], [5, 2]]], ((2, 3),)),
     Case("put", lambda x, s: x.put(T([1, 4]), s), lambda x, s: np.array([[x[0, 0], s[0], x[0, 2]], [x[1, 0], s[1], x[1, 2]]]), ((2, 3), (2,))),
     Case("take_along_dim", lambda x: x.take_along_dim(T([[2, 0]]), 1), lambda x: x[:, [2, 0]], ((2, 3),)),
-    Case("masked_select", lambda x: x.masked_select(MASK), lambda x: x[MASK.numpy()], ((2, 3),)),
-    Case("masked_scatter", lambda x, s: x.masked_scatter(MASK, s), lambda x, s: np.array([[s[0], x[0, 1], s[1]], [x[1, 0], x[1, 1], s[2]]]), ((2, 3), (4,))),
+    Case("masked_select", lambda x: x.masked_select(T(MASK)), lambda x: x[MASK], ((2, 3),)),
+    Case("masked_scatter", lambda x, s: x.masked_scatter(T(MASK), s), lambda x, s: np.array([[s[0], x[0, 1], s[1]], [x[1, 0], x[1, 1], s[2]]]), ((2, 3), (4,))),
     # products
     Case("addmm", lambda a, b, c: fastnn.addmm(a, b, c, beta=2, alpha=3), lambda a, b, c: 2 * a + 3 * b @ c, ((2, 2), (2, 3), (3, 2)), terms=8),
     Case("bmm", fastnn.bmm, np.matmul, ((2, 2, 3), (2, 3, 2)), terms=3),

@@ -12,8 +12,10 @@ import fastnn.nn.functional as F
 from .harness import Case
 
 T = fastnn.tensor
-INDEX = T([[2, 0], [1, 2]])
-SEEN = T([[True, False, True, True], [False, False, False, False], [True, True, False, True]])
+INDEX = np.array([[2, 0], [1, 2]])
+SEEN = np.array(
+    [[True, False, True, True], [False, False, False, False], [True, True, False, True]]
+)
 STEPS, BATCH, INPUTS, SIZE = 3, 2, 2, 2
 
 
@@ -93,9 +95,9 @@ CASES = [
     Case("lstm", _layer(fastnn.lstm, 2), _lstm, _shapes(4), terms=16),
     Case("gru", _layer(fastnn.gru, 1), _gru, _shapes(3), terms=16),
     Case("rnn", _layer(fastnn.rnn_tanh, 1), _rnn, _shapes(1), terms=16),
-    Case("attention", lambda q, k, v: F.scaled_dot_product_attention(q, k, v, SEEN), lambda q, k, v: _attention(q, k, v, SEEN.numpy()), ((2, 3, 2), (2, 4, 2), (2, 4, 3)), terms=8),
+    Case("attention", lambda q, k, v: F.scaled_dot_product_attention(q, k, v, T(SEEN)), lambda q, k, v: _attention(q, k, v, SEEN), ((2, 3, 2), (2, 4, 2), (2, 4, 3)), terms=8),
     Case("attention_causal", lambda q, k, v: F.scaled_dot_product_attention(q, k, v, is_causal=True), lambda q, k, v: _attention(q, k, v, np.tri(3, 4)), ((2, 3, 2), (2, 4, 2), (2, 4, 3)), terms=8),
-    Case("embedding", lambda w: F.embedding(INDEX, w), lambda w: w[INDEX.numpy()], ((3, 2),)),
-    Case("embedding_bag", lambda w: F.embedding_bag(INDEX, w, mode="mean"), lambda w: w[INDEX.numpy()].mean(1), ((3, 2),), terms=2),
-    Case("embedding_bag_max", lambda w: F.embedding_bag(INDEX, w, mode="max"), lambda w: w[INDEX.numpy()].max(1), ((3, 2),), distinct=True),
+    Case("embedding", lambda w: F.embedding(T(INDEX), w), lambda w: w[INDEX], ((3, 2),)),
+    Case("embedding_bag", lambda w: F.embedding_bag(T(INDEX), w, mode="mean"), lambda w: w[INDEX].mean(1), ((3, 2),), terms=2),
+    Case("embedding_bag_max", lambda w: F.embedding_bag(T(INDEX), w, mode="max"), lambda w: w[INDEX].max(1), ((3, 2),), distinct=True),
 ]  # fmt: skip

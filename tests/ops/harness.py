@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 
 import fastnn
+from fastnn import _device
+from fastnn._core import make
 from fastnn.autograd import gradcheck, gradgradcheck
 
 Array = Any
@@ -68,6 +70,16 @@ class Case:
         return 8 * eps * max(self.terms, 1) * max(largest * largest, result, 1.0)
 
 
+def placed(arrays: list[Array]) -> list[Array]:
+    """The arrays where new tensors are made: themselves on the CPU, copies on a device."""
+    return [_device.place(a, _device.default.device) for a in arrays]
+
+
+def host(tensor: Any) -> Array:
+    """The values of a tensor in a NumPy array."""
+    return tensor.detach().cpu().numpy()
+
+
 def outputs_of(value: Any) -> list[Any]:
     """The tensors that an operation returned."""
     return list(value) if isinstance(value, (tuple, list)) else [value]
@@ -77,31 +89,32 @@ def check_forward(case: Case, dtype: Any) -> None:
     """Values against the reference, dtype, and that inputs stay as they are."""
     arrays = case.arrays(dtype)
     before = [a.copy() for a in arrays]
-    got = outputs_of(case.op(*(fastnn.from_numpy(a) for a in arrays)))
+    inputs = [make(a) for a in placed(arrays)]
+    got = outputs_of(case.op(*inputs))
     expected = outputs_of(case.reference(*(a.astype(np.float64) for a in arrays)))
     assert len(got) == len(expected)
     for g, e in zip(got, expected, strict=True):
         e = np.asarray(e)
         assert tuple(g.shape) == e.shape
         if e.dtype.kind in "iub":
-            np.testing.assert_array_equal(g.numpy(), e)
+            np.testing.assert_array_equal(host(g), e)
             continue
-        assert g.numpy().dtype == dtype
+        assert host(g).dtype == dtype
         np.testing.assert_allclose(
-            g.numpy().astype(np.float64), e, rtol=0, atol=case.tolerance(dtype, arrays, e)
+            host(g).astype(np.float64), e, rtol=0, atol=case.tolerance(dtype, arrays, e)
         )
-    for a, b in zip(arrays, before, strict=True):
-        np.testing.assert_array_equal(a, b)
+    for x, b in zip(inputs, before, strict=True):
+        np.testing.assert_array_equal(host(x), b)
 
 
 def _twisted(a: Array) -> Array:
     """The values of ``a`` in memory that runs backward and with gaps."""
     if a.ndim == 0:
         return a
-    wide = np.empty((*a.shape[:-1], 2 * a.shape[-1]), a.dtype)
+    wide = np.empty((*a.shape[:-1], 2 * a.shape[-1]), a.dtype, like=a)
     view = wide[..., ::2][..., ::-1]
     if a.ndim > 1:
-        view = np.empty(view.shape[::-1], a.dtype).transpose()
+        view = np.empty(view.shape[::-1], a.dtype, like=a).transpose()
     view[...] = a
     return view
 
@@ -109,19 +122,21 @@ def _twisted(a: Array) -> Array:
 def check_strides(case: Case) -> None:
     """Inputs of other strides, and read-only ones, give what contiguous ones give."""
     arrays = case.arrays(np.float32)
-    expected = outputs_of(case.op(*(fastnn.from_numpy(a) for a in arrays)))
-    twisted = [_twisted(a) for a in arrays]
+    there = placed(arrays)
+    expected = outputs_of(case.op(*(make(a) for a in there)))
+    twisted = [_twisted(a) for a in there]
     for t in twisted:
-        t.flags.writeable = False
-    got = outputs_of(case.op(*(fastnn.from_numpy(t) for t in twisted)))
+        if isinstance(t, np.ndarray):  # CuPy's arrays are always writeable
+            t.flags.writeable = False
+    got = outputs_of(case.op(*(make(t) for t in twisted)))
     for g, e in zip(got, expected, strict=True):
-        e64 = e.numpy().astype(np.float64)
+        e64 = host(e).astype(np.float64)
         tolerance = case.tolerance(np.float32, arrays, e64)
-        np.testing.assert_allclose(g.numpy().astype(np.float64), e64, rtol=0, atol=tolerance)
+        np.testing.assert_allclose(host(g).astype(np.float64), e64, rtol=0, atol=tolerance)
 
 
 def _leaves(arrays: list[Array]) -> list[fastnn.Tensor]:
-    return [fastnn.from_numpy(a).requires_grad_() for a in arrays]
+    return [make(a).requires_grad_() for a in arrays]
 
 
 def _floating(value: Any) -> Any:
@@ -131,12 +146,14 @@ def _floating(value: Any) -> Any:
 
 def check_gradient(case: Case) -> None:
     """float64 gradients against finite differences."""
-    assert gradcheck(lambda *t: _floating(case.op(*t)), _leaves(case.arrays(np.float64)))
+    assert gradcheck(lambda *t: _floating(case.op(*t)), _leaves(placed(case.arrays(np.float64))))
 
 
 def check_double_gradient(case: Case) -> None:
     """float64 gradients of gradients against finite differences."""
-    assert gradgradcheck(lambda *t: _floating(case.op(*t)), _leaves(case.arrays(np.float64)))
+    assert gradgradcheck(
+        lambda *t: _floating(case.op(*t)), _leaves(placed(case.arrays(np.float64)))
+    )
 
 
 def check_float32_gradient(case: Case) -> None:
@@ -146,15 +163,15 @@ def check_float32_gradient(case: Case) -> None:
     for dtype in (np.float64, np.float32):
         for twist in (False, True):
             arrays = case.arrays(np.float32)
-            arrays = [a.astype(dtype) for a in arrays]
+            arrays = placed([a.astype(dtype) for a in arrays])
             leaves = _leaves([_twisted(a) for a in arrays] if twist else arrays)
             outputs = _floating(case.op(*leaves))
             size = sum(o.numel() for o in outputs)
             rng = np.random.default_rng(1)
             seeds = [rng.uniform(-1, 1, tuple(o.shape)).astype(np.float32) for o in outputs]
-            given = [fastnn.from_numpy(s.astype(dtype)) for s in seeds]
+            given = [make(s) for s in placed([s.astype(dtype) for s in seeds])]
             grads = fastnn.autograd.grad(outputs, leaves, given, allow_unused=True)
-            found[dtype, twist] = [None if g is None else g.numpy() for g in grads]
+            found[dtype, twist] = [None if g is None else host(g) for g in grads]
     arrays = case.arrays(np.float32)
     for i in range(len(arrays)):
         expected = found[np.float64, False][i]

@@ -93,14 +93,14 @@ def _set(input: Tensor, source: Tensor) -> Tensor:
 def _storage_offset(input: Tensor) -> int:
     """Where the first element lies in the storage, in elements."""
     root = version.storage_root(input._data)
-    begin = input._data.__array_interface__["data"][0] - root.__array_interface__["data"][0]
+    begin = _device.address(input._data) - _device.address(root)
     return int(begin // input._data.itemsize)
 
 
 def _is_set_to(input: Tensor, tensor: Tensor) -> bool:
     """True where both show the same elements of the same memory."""
     a, b = input._data, tensor._data
-    same = a.__array_interface__["data"][0] == b.__array_interface__["data"][0]
+    same = _device.address(a) == _device.address(b)
     return bool(same and a.shape == b.shape and a.strides == b.strides)
 
 

@@ -124,7 +124,7 @@ def _check_gradients(node: Any, outputs: Any, inputs: Any) -> None:
         return
     for i, g in enumerate(inputs):
         array = getattr(g, "_data", g)
-        problem = None if array is None else _what(np.asarray(array))
+        problem = None if array is None else _what(_core.as_array(array))
         if problem is not None:
             shapes = ", ".join(
                 "None" if o is None else str(tuple(getattr(o, "_data", o).shape)) for o in outputs

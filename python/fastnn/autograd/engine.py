@@ -270,9 +270,12 @@ def _accumulate(leaf: Tensor, g: Any, shared: bool, create_graph: bool) -> None:
     if create_graph:
         leaf._grad = g if old is None else old + g
     elif old is None:
-        if type(g) is not np.ndarray:
-            g = g.copy() if _device.is_device_array(g) else np.asarray(g)
-        elif shared or isinstance(g.base, np.ndarray) or not g.flags.writeable:
+        if type(g) is np.ndarray:
+            if shared or isinstance(g.base, np.ndarray) or not g.flags.writeable:
+                g = g.copy()
+        elif not _device.is_device_array(g):
+            g = np.asarray(g)
+        elif shared or g.base is not None:
             g = g.copy()
         leaf._grad = _core.make(g)
     elif old._requires_grad:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .. import _device
 from . import engine
 from .grad_mode import enable_grad, no_grad
 
@@ -22,6 +23,10 @@ class GradcheckError(RuntimeError):
 
 def _as_tuple(value: Any) -> tuple[Any, ...]:
     return tuple(value) if isinstance(value, (tuple, list)) else (value,)
+
+
+def _host(array: Any) -> Any:
+    return _device.place(array, _device.CPU)
 
 
 def _differentiable(outputs: Any) -> list[Tensor]:
@@ -51,21 +56,23 @@ class _Check:
         with no_grad():
             outputs = _as_tuple(self.func(*self.args))
         return [
-            np.array(o._data, np.float64)
+            _host(o._data).astype(np.float64)
             for o, recorded in zip(outputs, self.recorded, strict=True)
             if recorded
         ]
 
     def difference(self, x: Tensor, direction: Any) -> list[Any]:
         """The central difference of each output as ``x`` moves along ``direction``."""
-        old = x._data.copy()
+        data = x._data
+        old = data.copy()
+        step = _device.place_beside(self.eps * direction, data)
         try:
-            x._data[...] = old + self.eps * direction
+            data[...] = old + step
             above = self.values()
-            x._data[...] = old - self.eps * direction
+            data[...] = old - step
             below = self.values()
         finally:
-            x._data[...] = old
+            data[...] = old
         return [(a - b) / (2 * self.eps) for a, b in zip(above, below, strict=True)]
 
     def numerical(self, x: Tensor) -> list[Any]:
@@ -85,9 +92,14 @@ class _Check:
         """The gradients of all inputs from ``g``, that of ``output``."""
         from .._core import make
 
+        data = output._data
         found: tuple[Any, ...] = engine.grad(
-            output, self.inputs, make(g.astype(output._data.dtype)), retain_graph=True, allow_unused=True
-        )  # fmt: skip
+            output,
+            self.inputs,
+            make(_device.place_beside(g.astype(data.dtype), data)),
+            retain_graph=True,
+            allow_unused=True,
+        )
         return found
 
     def analytical(self, number: int) -> list[Any]:
@@ -100,7 +112,7 @@ class _Check:
             found = self.gradients(output, one.reshape(output._data.shape))
             for jacobian, g in zip(jacobians, found, strict=True):
                 if g is not None:
-                    jacobian[:, j] = g._data.reshape(-1)
+                    jacobian[:, j] = _host(g._data).reshape(-1)
         return jacobians
 
 
@@ -112,7 +124,7 @@ def _projected(check: _Check, atol: float, rtol: float) -> None:
         found = check.gradients(output, u)
         for which, (x, g) in enumerate(zip(check.inputs, found, strict=True)):
             v = rng.uniform(0.5, 1.5, x._data.shape)
-            analytical = 0.0 if g is None else float((g._data * v).sum())
+            analytical = 0.0 if g is None else float((_host(g._data) * v).sum())
             numerical = float((check.difference(x, v)[number] * u).sum())
             if not np.allclose(analytical, numerical, rtol, atol * max(1, x._data.size)):
                 raise GradcheckError(
@@ -153,18 +165,21 @@ def _properties(check: _Check, nondet_tol: float, dtypes: bool, batched: bool) -
                 raise GradcheckError(
                     f"gradcheck: the gradient of input {which} has shape {tuple(a.shape)}, not {tuple(x.shape)}"
                 )
-            if not np.allclose(a._data, b._data, 0, nondet_tol, equal_nan=True):
+            one, other = _host(a._data), _host(b._data)
+            if not np.allclose(one, other, 0, nondet_tol, equal_nan=True):
                 raise GradcheckError(
                     f"gradcheck: Backward is not reentrant: the gradient of output {number} with respect to input "
-                    f"{which} differs from one call to the next, by up to {np.abs(a._data - b._data).max():.3g}"
+                    f"{which} differs from one call to the next, by up to {np.abs(one - other).max():.3g}"
                 )
         if batched:
-            both = make(np.stack([g, 2 * g]).astype(output._data.dtype))
+            both = make(
+                _device.place_beside(np.stack([g, 2 * g]).astype(output._data.dtype), output._data)
+            )
             rows = engine.grad(
                 output, check.inputs, both, retain_graph=True, allow_unused=True, is_grads_batched=True
             )  # fmt: skip
             for which, (a, b) in enumerate(zip(first, rows, strict=True)):
-                if a is not None and not np.allclose(b._data[1], 2 * a._data):
+                if a is not None and not np.allclose(_host(b._data)[1], 2 * _host(a._data)):
                     raise GradcheckError(
                         f"gradcheck: the batched gradient of output {number} with respect to input {which} differs"
                     )
@@ -280,7 +295,7 @@ def gradgradcheck(
             values = rng.standard_normal(o._data.shape).astype(o._data.dtype)
             if gen_non_contig_grad_outputs and values.ndim:
                 values = np.repeat(values, 2, axis=-1)[..., ::2]
-            return make(values).requires_grad_()
+            return make(_device.place_beside(values, o._data)).requires_grad_()
 
         gradients = [random_like(o) for o in outputs]
     else:

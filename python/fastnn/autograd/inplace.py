@@ -70,7 +70,7 @@ def _index_in_base(base: Any, view: Any) -> tuple[Any, ...]:
     buffer = np.zeros(high - low + 1, np.int64)
     numbered = np.ndarray(base.shape, np.int64, buffer, -low * 8, [s * 8 for s in strides])
     numbered[...] = np.arange(base.size).reshape(base.shape)
-    offset = view.__array_interface__["data"][0] - base.__array_interface__["data"][0]
+    offset = _device.address(view) - _device.address(base)
     start = (offset // item - low) * 8
     shown = np.ndarray(view.shape, np.int64, buffer, start, [s // item * 8 for s in view.strides])
     return np.unravel_index(shown.copy(), base.shape) if base.ndim else ()
@@ -84,7 +84,7 @@ class AsStridedBackward0(Node):
     def backward(self, g: Any) -> tuple[Any, ...]:
         index, shape = self.saved
         out = np.zeros(shape, g.dtype, like=_core.as_array(g))
-        np.add.at(out, index, g)
+        _device.scatter(np.add, out, index, g)
         return (out,)
 
     def backward_graph(self, g: Tensor) -> tuple[Any, ...]:
@@ -153,7 +153,7 @@ def check_writable(x: Tensor, operation: str) -> None:
                 f"{operation}: a view of a leaf Variable that requires grad is being used in an in-place operation; "
                 "wrap it in no_grad()"
             )
-    if not x._data.flags.writeable:
+    if not _device.is_writeable(x._data):
         raise RuntimeError(
             f"{operation}: the tensor is read-only (an expanded view or a read-only array); clone() it first"
         )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import numpy as np
 
-from .. import _core
+from .. import _core, _device
 from .._dtype import can_cast
 from . import version
 from .grad_mode import mode
@@ -51,7 +51,7 @@ def into(out: Any, result: Tensor, operation: str) -> Tensor:
             )
         out._data = np.array(new, data.dtype)
         return out  # type: ignore[return-value]
-    if not data.flags.writeable:
+    if not _device.is_writeable(data):
         raise RuntimeError(f"{operation}: 'out' is read-only; clone() it first")
     np.copyto(data, new, casting="unsafe")
     version.bump(data)

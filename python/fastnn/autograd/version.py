@@ -25,7 +25,7 @@ def storage_root(array: Any) -> Any:
     base = array.base
     while isinstance(base, np.ndarray):
         array, base = base, base.base
-    return array
+    return base if type(base) is type(array) else array  # CuPy's base is the root
 
 
 def _forget(key: int, _: Any) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .._core import make
+from .._device import place_beside
 from .._help import getattr_of
 from ..autograd.grad_mode import no_grad
 from ..random import Generator, normal_array
@@ -179,7 +180,7 @@ def eye_(tensor: Tensor) -> Tensor:
     if tensor._data.ndim != 2:
         raise ValueError("Only tensors with 2 dimensions are supported")
     return tensor.copy_(
-        make(np.eye(*tensor._data.shape, dtype=tensor._data.dtype, like=tensor._data))
+        make(place_beside(np.eye(*tensor._data.shape, dtype=tensor._data.dtype), tensor._data))
     )
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .._core import make
+from .._device import place_beside
 from ..autograd.grad_mode import mode
 from ..autograd.node import Node, edge_of
 from ..backends import by_type
@@ -358,7 +359,8 @@ def rrelu(
     if not training:
         return leaky_relu(input, (lower + upper) / 2)
     data = _floating(input, "rrelu")._data
-    noise = uniform_array(data.shape, np.dtype(np.float64)) * (upper - lower) + lower
+    noise = place_beside(uniform_array(data.shape, np.dtype(np.float64)), data)
+    noise = noise * (upper - lower) + lower
     slope = np.where(data > 0, 1.0, noise).astype(data.dtype)
     return input * make(slope)
 
@@ -400,7 +402,8 @@ def gumbel_softmax(
     data = _floating(logits, "gumbel_softmax")._data
     u = uniform_array(data.shape, np.dtype(np.float64))
     noise = -np.log(-np.log(np.maximum(u, np.finfo(np.float64).tiny)))
-    soft = softmax((logits + make(noise.astype(data.dtype))) / tau, dim)
+    noise = place_beside(noise.astype(data.dtype), data)
+    soft = softmax((logits + make(noise)) / tau, dim)
     if not hard:
         return soft
     one = np.zeros_like(data)

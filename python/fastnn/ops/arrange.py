@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .._core import make, normalize_dim
+from .._device import place_beside
 from ..autograd.grad_mode import mode
 from ..autograd.node import ComposedNode, edge_of
 from ..autograd.output import accepts_out
@@ -90,10 +91,11 @@ def repeat_interleave(
     """
     if repeats is None:
         counts = input._data
-        return make(np.repeat(np.arange(counts.size), counts))
+        return make(np.repeat(np.arange(counts.size, like=counts), counts))
     x = shape.reshape(input, -1) if dim is None else input
     axis = normalize_dim(dim or 0, x._data.ndim)
-    times = np.asarray(repeats._data if isinstance(repeats, Tensor) else repeats).reshape(-1)
+    times = np.asarray(repeats.tolist() if isinstance(repeats, Tensor) else repeats, np.int64)
+    times = times.reshape(-1)
     n = x._data.shape[axis] if x._data.ndim else 1
     if times.size not in (1, n) or (times.size and times.min() < 0):
         raise RuntimeError(
@@ -107,7 +109,7 @@ def repeat_interleave(
         )
     if x._data.ndim == 0:
         x = x.reshape(1)
-    return indexing.index_select(x, axis, make(index))
+    return indexing.index_select(x, axis, make(place_beside(index, x._data)))
 
 
 def roll(input: Tensor, shifts: Any, dims: Any = None) -> Tensor:
@@ -188,7 +190,8 @@ def _triangle(name: str, input: Tensor, diagonal: int) -> Tensor:
             f"{name}: input tensor must have at least 2 dimensions, got {tuple(input.shape)}"
         )
     rows, columns = input._data.shape[-2:]
-    keep = np.tri(rows, columns, diagonal if name == "tril" else diagonal - 1, dtype=bool)
+    k = diagonal if name == "tril" else diagonal - 1
+    keep = np.tri(rows, columns, k, dtype=bool, like=input._data)
     mask = keep if name == "triu" else ~keep
     return input.masked_fill(make(mask), 0)
 
@@ -275,7 +278,7 @@ def block_diag(*tensors: Tensor) -> Tensor:
     for block in blocks:
         x = cast(block, d)
         h, w = x._data.shape
-        sides = [make(np.zeros((h, n), d)) for n in (left, width - left - w)]
+        sides = [make(np.zeros((h, n), d, like=x._data)) for n in (left, width - left - w)]
         rows.append(shape.cat([sides[0], x, sides[1]], 1))
         left += w
     return shape.cat(rows, 0)

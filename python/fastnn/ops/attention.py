@@ -84,7 +84,7 @@ class ScaledDotProductAttentionBackward0(Node):
         gp = matmul(g, _t(value))
         if dropout_p > 0:
             data = p._data
-            ones = np.ones(data.shape, data.dtype, like=data)
+            ones = np.ones_like(data, order="C")
             factors = make(by_type[type(data)].dropout(ones, dropout_p, seed, offset)[0])
             weights, gp = p * factors, gp * factors
         gscores = p * (gp - (p * gp).sum(-1, keepdim=True))

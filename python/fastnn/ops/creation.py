@@ -263,7 +263,9 @@ def ones(
 ) -> Tensor:
     """Ones of shape ``size``."""
     like = storage("ones", device, layout, pin_memory)
-    return _finish(np.ones(_shape(size), _numpy_dtype(dtype), like=like), requires_grad)
+    array = np.empty(_shape(size), _numpy_dtype(dtype), like=like)
+    array.fill(1)  # np.ones of like= passes on parameters that CuPy's does not have
+    return _finish(array, requires_grad)
 
 
 @accepts_out
@@ -336,7 +338,9 @@ def full(
     if isinstance(fill_value, Tensor):
         fill_value = fill_value.item()
     d = tensor(fill_value).dtype.numpy if dtype is None else as_numpy_dtype(dtype)
-    return _finish(np.full(_shape((size,)), fill_value, d, like=like), requires_grad)
+    array = np.empty(_shape((size,)), d, like=like)
+    array.fill(fill_value)
+    return _finish(array, requires_grad)
 
 
 def scalar_tensor(

@@ -15,6 +15,7 @@ from .._core import make
 from ..autograd.grad_mode import mode
 from ..autograd.node import Node, edge_of
 from .softmax import reduction_of
+from .transfer import on_host
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
@@ -91,6 +92,7 @@ class CtcLossBackward0(Node):
         return (grad.astype(x.dtype),)
 
 
+@on_host
 def ctc_loss(
     log_probs: Tensor,
     targets: Tensor,

@@ -72,7 +72,7 @@ def _channels(input: Tensor, p: float, training: bool, inplace: bool, spatial: i
     data = input._data
     if not training or p == 0:
         return input
-    channels = np.ones((*data.shape[:-spatial], *(1,) * spatial), data.dtype, like=data)
+    channels = np.ones_like(data, shape=(*data.shape[:-spatial], *(1,) * spatial))
     seed, offset = default_generator.advance(channels.size)
     factors, _ = by_type[type(data)].dropout(channels, p, seed, offset)
     result = input * make(factors)
@@ -154,7 +154,7 @@ def _alpha(
         result = input * 0
     else:
         seed, offset = default_generator.advance(math.prod(shape))
-        ones = np.ones(shape, data.dtype, like=data)
+        ones = np.ones_like(data, shape=shape)
         _, mask = by_type[type(data)].dropout(ones, p, seed, offset)
         # Values at the limit instead of 0, then the affine map that restores mean 0 and variance 1
         scale = 1.0 / math.sqrt((p * _SELU_LIMIT**2 + 1.0) * (1.0 - p))

@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .. import _device
 from .._core import make
 from ..autograd import version
 from ..autograd.grad_mode import mode as grad_mode
 from ..autograd.node import Node, edge_of
 from ..backends import by_type
 from .elementwise import mul
+from .promotion import on_one_device
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
@@ -154,6 +156,7 @@ def embedding(
     _no_sparse(sparse, "embedding")
     index = _index_array(input, "embedding")
     _table(weight, "embedding")
+    on_one_device(input, weight)
     padding = _padding(padding_idx, len(weight._data), "embedding")
     if max_norm is not None:
         by_type[type(weight._data)].embedding(
@@ -173,7 +176,7 @@ def _bags(input: Tensor, offsets: Tensor | None, include_last: bool) -> tuple[An
                 f"type {type(offsets).__name__}"
             )
         bags, length = index.shape
-        return index.reshape(-1), np.repeat(np.arange(bags), length), bags
+        return index.reshape(-1), np.repeat(np.arange(bags, like=index), length), bags
     if index.ndim != 1:
         raise ValueError(f"embedding_bag: input has to be 1D or 2D Tensor, but got {index.ndim}D")
     if offsets is None:
@@ -190,7 +193,12 @@ def _bags(input: Tensor, offsets: Tensor | None, include_last: bool) -> tuple[An
             "embedding_bag: offsets must start at 0, not shrink, and stay within the input's length "
             f"{len(index)}, got {starts.tolist()}"
         )
-    return index, np.searchsorted(starts, np.arange(len(index)), "right") - 1, len(starts)
+    return index, _bag_of(starts, len(index)), len(starts)
+
+
+def _bag_of(starts: Any, n: int) -> Any:
+    """The number of the bag of each of ``n`` indices."""
+    return np.searchsorted(starts, np.arange(n, like=starts), "right") - 1
 
 
 def embedding_bag(
@@ -246,6 +254,7 @@ def embedding_bag(
                 "same"
             )
     _table(weight, name)
+    on_one_device(input, weight)
     index, bag, bags = _bags(input, offsets, include_last_offset)
     padding = _padding(padding_idx, len(weight._data), name)
     if max_norm is not None:
@@ -273,11 +282,14 @@ def _bag_max(rows: Tensor, bag: Any, bags: int) -> Tensor:
     data = rows._data
     width = data.shape[1]
     if not len(bag):
-        return make(np.zeros((bags, width), data.dtype))
+        return make(np.zeros((bags, width), data.dtype, like=data))
+    # On the host: CuPy's maximum has no reduceat
+    data, bag = _device.place(data, _device.CPU), _device.place(bag, _device.CPU)
     found, starts = np.unique(bag, return_index=True)
     top = np.maximum.reduceat(data, starts, axis=0)
     place = np.searchsorted(found, bag)
     position = np.where(data == top[place], np.arange(len(bag))[:, None], len(bag))
     first = np.minimum(np.minimum.reduceat(position, starts, axis=0), len(bag) - 1)
-    best = rows[make(first), make(np.arange(width)[None, :])]
+    first, found = (_device.place_beside(a, rows._data) for a in (first, found))
+    best = rows[make(first), make(np.arange(width, like=first)[None, :])]
     return _segment_sum(best, found, bags, -1, False)

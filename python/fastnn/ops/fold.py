@@ -74,7 +74,7 @@ class Patches:
         n, c = x.shape[:2]
         (ph, pw) = self.padding
         padded = np.pad(x, ((0, 0), (0, 0), (ph, ph), (pw, pw))) if ph or pw else x
-        out = np.empty((n, c, *self.kernel, *self.count), x.dtype)
+        out = np.empty((n, c, *self.kernel, *self.count), x.dtype, like=x)
         for i, j, (rows, columns) in self.taps():
             out[:, :, i, j] = padded[:, :, rows, columns]
         area = self.kernel[0] * self.kernel[1]
@@ -86,7 +86,7 @@ class Patches:
         c = columns.shape[1] // (self.kernel[0] * self.kernel[1])
         patches = columns.reshape(n, c, *self.kernel, *self.count)
         (h, w), (ph, pw) = self.image, self.padding
-        out = np.zeros((n, c, h + 2 * ph, w + 2 * pw), columns.dtype)
+        out = np.zeros((n, c, h + 2 * ph, w + 2 * pw), columns.dtype, like=columns)
         for i, j, (rows, cols) in self.taps():
             out[:, :, rows, cols] += patches[:, :, i, j]
         return np.ascontiguousarray(out[:, :, ph : ph + h, pw : pw + w], like=out)

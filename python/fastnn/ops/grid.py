@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .._core import make
+from .._device import place_beside
 from .select import where
 from .shape import stack
 
@@ -64,7 +65,8 @@ def affine_grid(theta: Tensor, size: Sequence[int], align_corners: bool | None =
         axes.append(at if align else at * ((n - 1) / n))
     grid = np.meshgrid(*axes, indexing="ij")
     base = np.stack([*reversed(grid), np.ones(spatial)], -1).reshape(-1, d + 1)
-    points = make(base.astype(theta._data.dtype)) @ theta.transpose(1, 2)
+    base = place_beside(base.astype(theta._data.dtype), theta._data)
+    points = make(base) @ theta.transpose(1, 2)
     return points.reshape(theta._data.shape[0], *spatial, d)
 
 
@@ -94,8 +96,8 @@ def _pad_positions(at: Tensor, size: int, padding_mode: str, align: bool) -> Ten
 def _gathered(x: Tensor, positions: Sequence[Any]) -> Tensor:
     """x (N, C, ...) at integer positions (N, P) of each axis; 0 outside."""
     n, c, *sizes = x._data.shape
-    inside = np.ones(positions[0].shape, np.bool_)
-    flat = np.zeros(positions[0].shape, np.int64)
+    inside = np.ones_like(positions[0], np.bool_)
+    flat = np.zeros_like(positions[0], np.int64)
     for at, size in zip(positions, sizes, strict=True):
         inside &= (at >= 0) & (at < size)
         flat = flat * size + np.clip(at, 0, size - 1).astype(np.int64)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .. import _device
 from .._core import as_array, make, normalize_dim
 from .._device import place_beside
 from ..autograd import version
@@ -14,6 +15,7 @@ from ..autograd.inplace import check_writable, rebase
 from ..autograd.node import Node, edge_of
 from .promotion import cast, unbroadcast
 from .shape import _view
+from .transfer import transfer
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
@@ -51,7 +53,7 @@ def _raw_index(index: Any) -> tuple[Any, bool]:
         elif isinstance(item, _BASIC):
             raw.append(item)
         else:
-            array = item._data if isinstance(item, Tensor) else np.asarray(item)
+            array = item._data if isinstance(item, Tensor) else as_array(item)
             if array.size == 0 and not isinstance(item, (Tensor, np.ndarray)):
                 array = array.astype(np.int64)
             if array.dtype.kind not in "iub":
@@ -83,7 +85,7 @@ def _scatter_array(g: Any, index: Any, shape: tuple[int, ...], unique: bool) -> 
     if unique:
         out[index] = g
     else:
-        np.add.at(out, index, g)
+        _device.scatter(np.add, out, index, g)
     return out
 
 
@@ -172,7 +174,10 @@ def setitem(input: Tensor, index: Any, value: Any) -> None:
         value = make(place_beside(np.asarray(value, data.dtype), data))
     value = cast(value, data.dtype)
     new = value._data
-    if new is data or np.may_share_memory(new, data):
+    if type(new) is not type(data):
+        value = transfer(value, input.device)
+        new = value._data
+    elif new is data or np.may_share_memory(new, data):
         new = new.copy()
     try:
         data[raw] = new
@@ -237,12 +242,12 @@ def nonzero(input: Tensor, as_tuple: bool = False) -> Any:
     if input._data.ndim == 0:
         count = int(bool(input._data))
         if as_tuple:
-            return (make(np.zeros(count, np.int64)),)
-        return make(np.zeros((count, 0), np.int64))
+            return (make(np.zeros(count, np.int64, like=input._data)),)
+        return make(np.zeros((count, 0), np.int64, like=input._data))
     found = np.nonzero(input._data)
     if as_tuple:
         return tuple(make(i) for i in found)
-    return make(np.stack(found, axis=1) if found else np.zeros((input._data.size, 0), np.int64))
+    return make(np.stack(found, axis=1))
 
 
 def flip(input: Tensor, dims: int | tuple[int, ...] | list[int]) -> Tensor:

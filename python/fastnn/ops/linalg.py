@@ -18,6 +18,7 @@ from .linalg_factor import TorchSVD, qr, svd
 from .linalg_solve import inv, matrices, mT, records, solve, square
 from .promotion import cast, result_type
 from .reduction import sum
+from .transfer import on_host
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
@@ -71,6 +72,7 @@ class LinalgMatrixExpBackward0(ComposedNode):
         return (indexing.getitem(both, (Ellipsis, slice(0, n), slice(n, None))),)
 
 
+@on_host
 def matrix_exp(A: Tensor) -> Tensor:
     """The exponential of square matrices: the sum of A**k / k!.
 

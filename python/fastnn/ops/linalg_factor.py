@@ -20,6 +20,7 @@ from .linalg_solve import (
     solve_triangular,
     square,
 )
+from .transfer import on_host
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
@@ -70,6 +71,7 @@ class CholeskyEx(NamedTuple):
 
 
 @accepts_out
+@on_host
 def cholesky_ex(
     A: Tensor, *, upper: bool = False, check_errors: bool = False, out: Any = None
 ) -> CholeskyEx:
@@ -92,6 +94,7 @@ def cholesky_ex(
 
 
 @accepts_out
+@on_host
 def cholesky(A: Tensor, *, upper: bool = False, out: Tensor | None = None) -> Tensor:
     """The lower triangular L with L L' = A, for symmetric positive definite matrices (``upper``: L').
 
@@ -130,6 +133,7 @@ def torch_cholesky(input: Tensor, upper: bool = False, *, out: Tensor | None = N
 
 
 @accepts_out
+@on_host
 def cholesky_solve(
     B: Tensor, L: Tensor, upper: bool = False, *, out: Tensor | None = None
 ) -> Tensor:
@@ -150,6 +154,7 @@ def cholesky_solve(
 
 
 @accepts_out
+@on_host
 def cholesky_inverse(L: Tensor, upper: bool = False, *, out: Tensor | None = None) -> Tensor:
     """The inverse of A from its Cholesky factor L (``upper``: L')."""
     square("cholesky_inverse", L)
@@ -221,6 +226,7 @@ class LinalgQrBackward0(ComposedMultiNode):
 
 
 @accepts_out
+@on_host
 def qr(A: Tensor, mode: str = "reduced", *, out: Any = None) -> QR:
     """Q with orthonormal columns and the upper triangular R with Q R = A.
 
@@ -299,6 +305,7 @@ def _failed(name: str, what: str) -> LinAlgError:
 
 
 @accepts_out
+@on_host
 def eigh(A: Tensor, UPLO: str = "L", *, out: Any = None) -> Eigh:
     """The eigenvalues, ascending, and eigenvectors (in columns) of symmetric matrices.
 
@@ -325,6 +332,7 @@ def eigh(A: Tensor, UPLO: str = "L", *, out: Any = None) -> Eigh:
 
 
 @accepts_out
+@on_host
 def eigvalsh(A: Tensor, UPLO: str = "L", *, out: Tensor | None = None) -> Tensor:
     """The eigenvalues of symmetric matrices, ascending; see ``eigh``."""
     square("linalg.eigvalsh", A)
@@ -415,6 +423,7 @@ class LinalgSvdBackward0(ComposedMultiNode):
 
 
 @accepts_out
+@on_host
 def svd(
     A: Tensor, full_matrices: bool = True, *, driver: str | None = None, out: Any = None
 ) -> SVD:
@@ -451,6 +460,7 @@ def svd(
 
 
 @accepts_out
+@on_host
 def svdvals(A: Tensor, *, driver: str | None = None, out: Tensor | None = None) -> Tensor:
     """The singular values, descending; see ``svd``."""
     if records(A):

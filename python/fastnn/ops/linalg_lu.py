@@ -22,6 +22,7 @@ from .linalg_solve import (
     solve_triangular,
     square,
 )
+from .transfer import on_host
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
@@ -117,6 +118,7 @@ def _plu(a: Tensor, packed: Any, pivots: Any) -> PLU:
 
 
 @accepts_out
+@on_host
 def lu(A: Tensor, *, pivot: bool = True, out: Any = None) -> PLU:
     """The permutation P, unit lower triangular L and upper triangular U with P L U = A.
 
@@ -148,6 +150,7 @@ class LUFactorEx(NamedTuple):
 
 
 @accepts_out
+@on_host
 def lu_factor_ex(
     A: Tensor, *, pivot: bool = True, check_errors: bool = False, out: Any = None
 ) -> LUFactorEx:
@@ -179,6 +182,7 @@ def _widened(x: Tensor, m: int, n: int) -> Tensor:
 
 
 @accepts_out
+@on_host
 def lu_factor(A: Tensor, *, pivot: bool = True, out: Any = None) -> LUFactor:
     """L and U in one matrix, and the exchanges of rows, for ``lu_solve``; see ``lu``."""
     both, pivots, _ = lu_factor_ex(A, pivot=pivot)
@@ -186,6 +190,7 @@ def lu_factor(A: Tensor, *, pivot: bool = True, out: Any = None) -> LUFactor:
 
 
 @accepts_out
+@on_host
 def lu_solve(
     LU: Tensor,
     pivots: Tensor,
@@ -240,6 +245,7 @@ def torch_lu_solve(
 
 
 @accepts_out
+@on_host
 def lu_unpack(
     LU_data: Tensor,
     LU_pivots: Tensor,
@@ -295,6 +301,7 @@ def _reflectors(name: str, input: Tensor, tau: Tensor) -> list[tuple[Tensor, Ten
 
 
 @accepts_out
+@on_host
 def householder_product(input: Tensor, tau: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The first n columns of the product of the reflections I - tau_i v_i v_i'.
 
@@ -321,6 +328,7 @@ def householder_product(input: Tensor, tau: Tensor, *, out: Tensor | None = None
 
 
 @accepts_out
+@on_host
 def ormqr(
     input: Tensor,
     tau: Tensor,
@@ -348,6 +356,7 @@ class Geqrf(NamedTuple):
 
 
 @accepts_out
+@on_host
 def geqrf(input: Tensor, *, out: Any = None) -> Geqrf:
     """The QR factorization as LAPACK keeps it, for ``householder_product``; not differentiable.
 

@@ -17,6 +17,7 @@ from .linalg_factor import eigvalsh, svdvals
 from .linalg_solve import floating, inv_ex, matrices, mT, records, same_dtype, square
 from .promotion import cast
 from .reduction import amax, amin, sum
+from .transfer import on_host
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
@@ -193,6 +194,7 @@ def _sizes(a: Tensor, hermitian: bool) -> Any:
 
 
 @accepts_out
+@on_host
 def matrix_rank(
     A: Tensor,
     tol: Any = None,
@@ -223,6 +225,7 @@ def matrix_rank(
 
 
 @accepts_out
+@on_host
 def cond(A: Tensor, p: float | str | None = None, *, out: Tensor | None = None) -> Tensor:
     """The condition number: norm(A) norm(A**-1), or the ratio of singular values for ``p`` None, 2 and -2.
 
@@ -271,6 +274,7 @@ class LinalgPinvBackward0(ComposedNode):
 
 
 @accepts_out
+@on_host
 def pinv(
     A: Tensor,
     rcond: Any = None,
@@ -335,6 +339,7 @@ _DRIVERS = ("gelsy", "gels", "gelsd", "gelss")
 
 
 @accepts_out
+@on_host
 def lstsq(
     A: Tensor, B: Tensor, rcond: float | None = None, *, driver: str | None = None, out: Any = None
 ) -> Lstsq:

@@ -14,6 +14,7 @@ from . import arrange, indexing, shape, unary
 from . import linalg_arrays as arrays
 from .gemm import matmul
 from .promotion import unbroadcast
+from .transfer import on_host
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
@@ -114,6 +115,7 @@ def _inverse(a: Tensor, y: Any) -> Tensor:
 
 
 @accepts_out
+@on_host
 def inv(A: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The inverses of square matrices (..., n, n).
 
@@ -153,6 +155,7 @@ class InvEx(NamedTuple):
 
 
 @accepts_out
+@on_host
 def inv_ex(A: Tensor, *, check_errors: bool = False, out: Any = None) -> InvEx:
     """``inv`` that does not raise: the inverses, and for each 0 or the pivot (from 1) that was 0."""
     square("linalg.inv_ex", A)
@@ -240,6 +243,7 @@ def _system(name: str, a: Tensor, b: Tensor, left: bool) -> tuple[Tensor, Tensor
 
 
 @accepts_out
+@on_host
 def solve(A: Tensor, B: Tensor, *, left: bool = True, out: Tensor | None = None) -> Tensor:
     """X of A X = B (``left=False``: of X A = B), for square matrices A.
 
@@ -270,6 +274,7 @@ class SolveEx(NamedTuple):
 
 
 @accepts_out
+@on_host
 def solve_ex(
     A: Tensor, B: Tensor, *, left: bool = True, check_errors: bool = False, out: Any = None
 ) -> SolveEx:
@@ -319,6 +324,7 @@ def _triangular(a: Tensor, b: Tensor, upper: bool, unit: bool) -> Tensor:
 
 
 @accepts_out
+@on_host
 def solve_triangular(
     A: Tensor,
     B: Tensor,
@@ -366,6 +372,7 @@ class TriangularSolve(NamedTuple):
 
 
 @accepts_out
+@on_host
 def triangular_solve(
     input: Tensor,
     A: Tensor,
@@ -439,6 +446,7 @@ class LinalgDetBackward0(ComposedNode):
 
 
 @accepts_out
+@on_host
 def det(A: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The determinants of square matrices.
 
@@ -470,6 +478,7 @@ class LinalgSlogdetBackward0(ComposedMultiNode):
 
 
 @accepts_out
+@on_host
 def slogdet(A: Tensor, *, out: Any = None) -> Slogdet:
     """The signs of the determinants, and the logarithms of their absolute values.
 

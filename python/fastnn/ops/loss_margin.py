@@ -236,7 +236,7 @@ def multi_margin_loss(
         terms = terms * terms
     if weight is not None:
         terms = terms * weight[make(at)].reshape(-1, 1)
-    wrong = make(np.arange(c) != at[:, None])
+    wrong = make(np.arange(c, like=at) != at[:, None])
     loss: Tensor = where(wrong, terms, 0).sum(1) / c
     if reduction == "none":
         return loss.reshape(target._data.shape)
@@ -260,11 +260,11 @@ def multilabel_margin_loss(
     rows = _rows("multilabel_margin_loss", input)
     labels = target._data.reshape(rows._data.shape)
     n, c = rows._data.shape
-    kept = np.logical_and.accumulate(labels >= 0, axis=1)
+    kept = np.cumsum(labels < 0, axis=1) == 0
     if (labels[kept] >= c).any():
         raise RuntimeError(f"multilabel_margin_loss: target out of range for {c} classes")
     safe = np.where(kept, labels, 0).astype(np.int64)
-    is_label = np.zeros((n, c), np.bool_)
+    is_label = np.zeros_like(labels, np.bool_)
     which, _ = np.nonzero(kept)
     is_label[which, safe[kept]] = True
     own = rows.gather(1, make(safe))

@@ -30,7 +30,7 @@ def _filled(data: Any, widths: Widths, value: Scalar) -> Any:
     data = data[_cut(widths)]
     added = [(max(before, 0), max(after, 0)) for before, after in widths]
     shape = [n + before + after for n, (before, after) in zip(data.shape, added, strict=True)]
-    out = np.full(shape, value, data.dtype, like=data)
+    out = np.full_like(data, value, order="C", shape=shape)
     out[tuple(slice(b, b + n) for n, (b, _) in zip(data.shape, added, strict=True))] = data
     return out
 

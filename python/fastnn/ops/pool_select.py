@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .._core import make
+from .._device import place_beside
 from ..autograd.grad_mode import mode
 from ..autograd.node import ComposedNode, edge_of
 from .conv import numbers
@@ -45,12 +46,12 @@ def _adaptive_max(x: Tensor, output_size: Any, spatial: int, return_indices: boo
     wanted = adaptive_sizes(output_size, sizes, operation)
     planes = image.reshape(n, c, -1)
     if math.prod(wanted):
-        windows = _windows(sizes, wanted)
+        windows = place_beside(_windows(sizes, wanted), planes._data)
         seen = planes._data[:, :, windows]
         which = seen.argmax(-1)
-        indices = make(windows[np.arange(len(windows)), which])
+        indices = make(windows[np.arange(len(windows), like=windows), which])
     else:
-        indices = make(np.zeros((n, c, 0), np.int64))
+        indices = make(np.zeros((n, c, 0), np.int64, like=planes._data))
     y = planes.gather(2, indices).reshape(n, c, *wanted)
     indices = indices.reshape(n, c, *wanted)
     if single:
@@ -129,7 +130,7 @@ def _max_unpool(
             f"{operation}: found an invalid max index: positions must be in 0..{area - 1} for the output "
             f"{sizes}, got {at.min()}..{at.max()}"
         )
-    flat = np.zeros((n, c, area), x._data.dtype)
+    flat = np.zeros((n, c, area), x._data.dtype, like=x._data)
     np.put_along_axis(flat, at, image._data.reshape(n, c, -1), 2)
     out = flat.reshape(n, c, *sizes)
     if image._requires_grad and mode.enabled:

@@ -232,7 +232,7 @@ class SelectBackward0(Node):
         chosen = np.zeros(shape, g._data.dtype, like=g._data)
         if not keepdim:
             g, indices = g.unsqueeze(axis), np.expand_dims(indices, axis)
-        np.put_along_axis(chosen, indices, np.ones((), g._data.dtype, like=g._data), axis)
+        np.put_along_axis(chosen, indices, 1, axis)
         return (g.expand(shape) * make(chosen),)
 
 
@@ -240,7 +240,7 @@ def _extremum_with_index(x: Tensor, dim: int, keepdim: bool, which: str) -> Valu
     data = x._data
     if data.ndim == 0:
         normalize_dim(dim, 0)
-        return ValuesIndices(x.clone(), make(np.zeros((), np.int64)))
+        return ValuesIndices(x.clone(), make(np.zeros((), np.int64, like=x._data)))
     axis = normalize_dim(dim, data.ndim)
     if data.shape[axis] == 0:
         raise IndexError(
@@ -310,7 +310,7 @@ def _arg(x: Tensor, dim: int | None, keepdim: bool, name: str) -> Tensor:
             f"{name}: cannot reduce over zero elements, got shape {tuple(data.shape)}, dim {dim}"
         )
     if data.ndim == 0:
-        return make(np.zeros((), np.int64))
+        return make(np.zeros((), np.int64, like=x._data))
     out = getattr(by_type[type(data)], name)(data, axis, keepdim)
     return make(as_array(out).astype(np.int64, copy=False))
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from .._core import make
+from .._device import place_beside
 from ..autograd.grad_mode import mode as grad_mode
 from ..autograd.node import Node, edge_of
 from .pool import adaptive_avg_pool2d
@@ -36,7 +37,7 @@ def _resampled(data: Any, taps: Taps) -> Any:
     shape[axis] = len(sources)
     out = None
     for k in range(sources.shape[1]):
-        factor = weights[:, k].reshape(shape).astype(data.dtype)
+        factor = place_beside(weights[:, k].reshape(shape).astype(data.dtype), data)
         part = data.take(sources[:, k], axis) * factor
         out = part if out is None else np.add(out, part, out=out)
     return out
@@ -57,7 +58,7 @@ def _spread(g: Any, taps: Taps) -> Any:
     """The adjoint of ``_resampled``, as a product with its matrix."""
     axis, size = taps.axis, taps.size
     wide = g.dtype if g.dtype.itemsize >= 4 else np.dtype(np.float32)
-    matrix = _matrix(taps, wide)
+    matrix = place_beside(_matrix(taps, wide), g)
     shape = (*g.shape[:axis], size, *g.shape[axis + 1 :])
     rows, columns = math.prod(shape[:axis]), math.prod(shape[axis + 1 :])
     flat = np.ascontiguousarray(g, wide, like=g).reshape(rows, g.shape[axis], columns)

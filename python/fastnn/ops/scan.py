@@ -14,6 +14,7 @@ from ..autograd.output import accepts_out
 from . import indexing, shape, unary
 from .promotion import cast
 from .reduction import ValuesIndices
+from .transfer import on_host
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
@@ -135,12 +136,14 @@ def _extremum(input: Tensor, dim: int, name: str) -> ValuesIndices:
 
 
 @accepts_out
+@on_host
 def cummax(input: Tensor, dim: int, *, out: Any = None) -> ValuesIndices:
     """The largest element up to each along ``dim``, and its index (the last of equals)."""
     return _extremum(input, dim, "cummax")
 
 
 @accepts_out
+@on_host
 def cummin(input: Tensor, dim: int, *, out: Any = None) -> ValuesIndices:
     """The smallest element up to each along ``dim``, and its index (the last of equals)."""
     return _extremum(input, dim, "cummin")
@@ -175,6 +178,7 @@ class LogcumsumexpBackward0(Node):
 
 
 @accepts_out
+@on_host
 def logcumsumexp(input: Tensor, dim: int, *, out: Tensor | None = None) -> Tensor:
     """The logarithm of the running sum of exponentials along ``dim``, without overflow."""
     x = (

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._core import Scalar, make, normalize_dim
+from .. import _device
+from .._core import Scalar, as_array, make, normalize_dim
 from ..autograd.grad_mode import mode
 from ..autograd.node import ComposedNode, edge_of
 from ..autograd.output import accepts_out
@@ -81,7 +82,7 @@ def _lifted(x: Tensor) -> Tensor:
 def _write(x: Tensor, grid: tuple[Any, ...], value: Tensor) -> Tensor:
     """A copy of ``x`` with ``value`` at ``grid`` (the last of several writes to one place wins)."""
     out = x.clone()
-    indexing.setitem(out, tuple(make(np.asarray(g)) for g in grid), value)
+    indexing.setitem(out, tuple(make(as_array(g)) for g in grid), value)
     return out
 
 
@@ -96,7 +97,7 @@ class AddAtBackward0(ComposedNode):
 def _add_at(x: Tensor, grid: tuple[Any, ...], value: Tensor) -> Tensor:
     """A copy of ``x`` with ``value`` added at ``grid``."""
     out = x._data.copy()
-    np.add.at(out, grid, value._data)
+    _device.scatter(np.add, out, grid, value._data)
     if mode.enabled and (x._requires_grad or value._requires_grad):
         saved = (grid, value._data.shape)
         return make(out, AddAtBackward0((edge_of(x), edge_of(value)), saved))
@@ -140,7 +141,7 @@ def scatter(
                 f'scatter: reduce argument must be either "add" or "multiply", got {reduce!r}'
             )
         if not isinstance(given, Tensor):
-            given = make(np.full(index._data.shape, given, input._data.dtype))
+            given = make(np.full_like(input._data, given, shape=index._data.shape))
         return scatter_reduce(input, dim, index, given, names[reduce])
     x = _lifted(input)
     axis = normalize_dim(dim, x._data.ndim)
@@ -177,8 +178,8 @@ def _reduced(
 ) -> Tensor:
     """``part`` combined into ``x`` at ``grid`` by ``reduce``; composed, so that gradients follow."""
     data = x._data
-    touched = np.zeros(data.shape, np.int64)
-    np.add.at(touched, grid, 1)
+    touched = np.zeros_like(data, np.int64)
+    _device.scatter(np.add, touched, grid, 1)
     start = x
     if not include_self:
         neutral = {"sum": 0.0, "mean": 0.0, "prod": 1.0}.get(reduce)
@@ -198,14 +199,15 @@ def _reduced(
     if reduce == "prod":
         return _product_at(start, grid, part)
     best = start._data.copy()
-    (np.maximum if reduce == "amax" else np.minimum).at(best, grid, part._data)
+    ufunc = np.maximum if reduce == "amax" else np.minimum
+    _device.scatter(ufunc, best, grid, part._data)
     if not (mode.enabled and (x._requires_grad or part._requires_grad)):
         return make(best)
     # Equal extrema share the gradient evenly
     mine = (start._data == best) if include_self else ((start._data == best) & (touched == 0))
     theirs = part._data == best[grid]
     count = mine.astype(data.dtype)
-    np.add.at(count, grid, theirs.astype(data.dtype))
+    _device.scatter(np.add, count, grid, theirs.astype(data.dtype))
     share = 1 / np.maximum(count, 1)
     kept = select.where(make(mine), start, 0.0) * make((mine * share).astype(data.dtype))
     given = select.where(make(theirs), part, 0.0) * make((theirs * share[grid]).astype(data.dtype))
@@ -228,16 +230,17 @@ def _with_value(x: Tensor, value: Any) -> Tensor:
 def _product_at(x: Tensor, grid: tuple[Any, ...], part: Tensor) -> Tensor:
     """The product of x and all of ``part`` that goes to each place: factor by factor, in rounds of distinct places."""
     sizes = x._data.shape
-    flat = np.ravel_multi_index(tuple(np.broadcast_arrays(*grid)), sizes).reshape(-1)
+    there = [_device.place_beside(as_array(g), x._data) for g in grid]
+    flat = np.ravel_multi_index(tuple(np.broadcast_arrays(*there)), sizes).reshape(-1)
     order = np.argsort(flat, kind="stable")
     ordered = flat[order]
     first = np.searchsorted(ordered, ordered)
-    turn = np.arange(flat.size) - first
+    turn = np.arange(flat.size, like=flat) - first
     out, source = shape.reshape(x, -1), shape.reshape(part, -1)
-    for k in range(int(turn.max(initial=-1)) + 1):
+    for k in range(int(turn.max()) + 1 if turn.size else 0):
         which = order[turn == k]
         factors = indexing._take(source, (which,), True)
-        ones = make(np.ones(out._data.shape, out._data.dtype))
+        ones = make(np.ones_like(out._data))
         out = out * _write(ones, (flat[which],), factors)
     return shape.reshape(out, sizes)
 
@@ -493,7 +496,7 @@ def masked_scatter(input: Tensor, mask: Tensor, source: Tensor) -> Tensor:
             f"masked_scatter: the mask holds at {count} places, source has {source._data.size} elements"
         )
     copy = shape.clone(shape.expand(input, sizes), "C")
-    indexing.setitem(copy, make(np.array(held)), shape.reshape(source, -1)[:count])
+    indexing.setitem(copy, make(held.copy()), shape.reshape(source, -1)[:count])
     return copy
 
 

@@ -150,7 +150,7 @@ class CrossEntropyBackward0(Node):
         x, target, lse, weight, ignore_index, smoothing, scale = self.saved
         # d loss[n] / d x[n, c] = softmax[n, c] * total[n] - share[n, c], where share is each class's weight
         n, c = x._data.shape
-        w = np.ones(c, lse.dtype, like=lse) if weight is None else weight
+        w = np.ones_like(lse, shape=c) if weight is None else weight
         kept = target != ignore_index
         share = np.tile(w * (smoothing / c), (n, 1)).astype(lse.dtype)
         rows = np.nonzero(kept)[0]
@@ -288,7 +288,7 @@ def nll_loss(
     if bad.any():
         raise IndexError(f"nll_loss: Target {t[bad][0]} is out of bounds for {classes} classes")
     safe = np.where(kept, t, 0)
-    w = np.ones(classes, rows._data.dtype, like=rows._data) if weight is None else weight._data
+    w = np.ones_like(rows._data, shape=classes) if weight is None else weight._data
     factor = np.where(kept, w[safe], 0).astype(rows._data.dtype)
     picked = rows[make(np.arange(len(t), like=t)), make(safe)]
     loss = picked * make(-factor)

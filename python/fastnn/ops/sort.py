@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .._core import make, normalize_dim
+from .._device import place_beside
 from ..autograd.output import accepts_out
 from . import indexing, select, shape, unary
 from .reduction import ValuesIndices, amax, amin
@@ -57,7 +58,7 @@ def _pick(input: Tensor, axis: int, indices: Any) -> ValuesIndices:
 
 
 def _scalar(input: Tensor) -> ValuesIndices:
-    return ValuesIndices(input.clone(), make(np.zeros((), np.int64)))
+    return ValuesIndices(input.clone(), make(np.zeros((), np.int64, like=input._data)))
 
 
 @accepts_out
@@ -232,7 +233,7 @@ def _quantile(
         raise RuntimeError(f"quantile: expects a float32 or float64 tensor, got {input.dtype}")
     if isinstance(q, Tensor) and q._data.dtype != dtype:
         raise RuntimeError(f"quantile: q must have input's dtype {input.dtype}, got {q.dtype}")
-    wanted = q if isinstance(q, Tensor) else make(np.asarray(q, dtype))
+    wanted = q if isinstance(q, Tensor) else make(place_beside(np.asarray(q, dtype), input._data))
     if wanted._data.ndim > 1:
         raise RuntimeError(f"quantile: q must be a scalar or 1-d, got shape {tuple(wanted.shape)}")
     if wanted._data.size and not ((wanted._data >= 0) & (wanted._data <= 1)).all():

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import _dtype
-from .._core import make
+from .._core import as_array, make
 from ..autograd.grad_mode import mode
 from ..autograd.node import ComposedNode, edge_of
 from ..autograd.output import accepts_out
@@ -43,7 +43,7 @@ def _apply(
     if x._data.dtype.kind in "iub":
         x = cast(x, _dtype.get_default_dtype().numpy)
     with np.errstate(all="ignore"):
-        y = np.asarray(function(x._data.astype(np.float64))).astype(x._data.dtype)
+        y = as_array(function(x._data.astype(np.float64))).astype(x._data.dtype)
     if x._requires_grad and mode.enabled:
         return make(y, SpecialBackward0((edge_of(x),), (x, y, rule)))
     return make(y)

@@ -99,7 +99,7 @@ class UnaryNode(Node):
 
     def backward_graph(self, g: Tensor) -> tuple[Any, ...]:
         s = self.saved[0]
-        return (self.rule(GRAPH, g, self.output(s) if isinstance(s, np.ndarray) else s),)
+        return (self.rule(GRAPH, g, s if s is None or isinstance(s, Tensor) else self.output(s)),)
 
 
 class _Unary:

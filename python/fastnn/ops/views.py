@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .. import _device
 from .._core import make, normalize_dim
 from ..autograd.grad_mode import mode
 from ..autograd.node import ComposedNode
@@ -128,11 +129,8 @@ def diagonal(input: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Te
     ]
     start = start[(slice(None),) * b + (slice(max(offset, 0), None),)]
     rest = [i for i in range(data.ndim) if i not in (a, b)]
-    array = np.lib.stride_tricks.as_strided(
-        start,
-        (*(data.shape[i] for i in rest), rows.size),
-        (*(data.strides[i] for i in rest), step),
-        writeable=data.flags.writeable,
+    array = _device.as_strided(
+        start, (*(data.shape[i] for i in rest), rows.size), (*(data.strides[i] for i in rest), step)
     )
     return _view(input, array, DiagonalBackward0, data.shape, offset, a, b)
 
@@ -212,7 +210,7 @@ def slice_scatter(
 
 def _flat_places(array: Any, root: Any) -> Any:
     """Where each element of ``array`` lies in its root, in elements."""
-    offset = array.__array_interface__["data"][0] - root.__array_interface__["data"][0]
+    offset = _device.address(array) - _device.address(root)
     places = np.full(array.shape, offset // array.itemsize, np.int64)
     for axis, (n, step) in enumerate(zip(array.shape, array.strides, strict=True)):
         where = [1] * array.ndim
@@ -253,7 +251,7 @@ def as_strided(
     if min(sizes, default=0) < 0 or min(steps, default=0) < 0:
         raise RuntimeError(f"as_strided: sizes {sizes} and strides {steps} must not be negative")
     root = storage_root(data)
-    begin = data.__array_interface__["data"][0] - root.__array_interface__["data"][0]
+    begin = _device.address(data) - _device.address(root)
     offset = begin // data.itemsize if storage_offset is None else int(storage_offset)
     last = offset + sum((n - 1) * s for n, s in zip(sizes, steps, strict=True))
     if offset < 0 or (0 not in sizes and last >= root.nbytes // data.itemsize):
@@ -262,14 +260,9 @@ def as_strided(
             f"{root.nbytes // data.itemsize} elements"
         )
     # The root's memory as one row: a view of it, whatever the order of its axes
-    row = np.lib.stride_tricks.as_strided(root, (root.nbytes // data.itemsize,), (data.itemsize,))
+    row = _device.as_strided(root, (root.nbytes // data.itemsize,), (data.itemsize,))
     start = row.view(data.dtype) if row.dtype != data.dtype else row
-    array = np.lib.stride_tricks.as_strided(
-        start[offset:],
-        sizes,
-        tuple(s * data.itemsize for s in steps),
-        writeable=data.flags.writeable,
-    )
+    array = _device.as_strided(start[offset:], sizes, tuple(s * data.itemsize for s in steps))
     if not (input._requires_grad and mode.enabled):
         return _view(input, array, AsStridedViewBackward0)
     mine = _flat_places(data, root).reshape(-1)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .._core import normalize_dim
+from .._device import as_strided
 from ..autograd.node import ComposedNode
 from . import indexing, shape
 from .shape import _view
@@ -54,6 +55,6 @@ def unfold(input: Tensor, dimension: int, size: int, step: int) -> Tensor:
         *data.strides[axis + 1 :],
         data.strides[axis],
     )
-    array = np.lib.stride_tricks.as_strided(data, sizes, steps, writeable=data.flags.writeable)
+    array = as_strided(data, sizes, steps)
     places = np.arange(count)[:, None] * step + np.arange(size)
     return _view(input, array, UnfoldBackward0, data.shape, axis, places)

@@ -70,7 +70,7 @@ def strong_wolfe(
     def flat(p: Point) -> bool:
         return abs(p[3]) <= -c2 * slope
 
-    reach = float(np.abs(d).max(initial=0.0))
+    reach = float(np.abs(d).max()) if d.size else 0.0
     start: Point = (0.0, loss, g, slope)
     previous, new = start, point(t)
     calls = 1

@@ -83,8 +83,8 @@ class Adafactor(StepCounted):
             return {"variance": zeros_like(p)}
         shape, dtype = p._data.shape, p._data.dtype
         return {
-            "row_var": make(np.zeros((*shape[:-1], 1), dtype)),
-            "col_var": make(np.zeros((*shape[:-2], 1, shape[-1]), dtype)),
+            "row_var": make(np.zeros((*shape[:-1], 1), dtype, like=p._data)),
+            "col_var": make(np.zeros((*shape[:-2], 1, shape[-1]), dtype, like=p._data)),
         }
 
     def update_together(self, group: dict[str, Any], params: list[Tensor], step: int) -> None:

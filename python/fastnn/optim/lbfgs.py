@@ -97,7 +97,7 @@ class LBFGS(Optimizer):
     def _gradient(self) -> Vector:
         return np.concatenate(
             [
-                np.zeros(p._data.size, p._data.dtype) if p._grad is None else p._grad._data.ravel()
+                np.zeros_like(p._data).ravel() if p._grad is None else p._grad._data.ravel()
                 for p in self._params
             ]
         )
@@ -197,7 +197,7 @@ class LBFGS(Optimizer):
 
 
 def _largest(x: Vector) -> float:
-    return float(np.abs(x).max(initial=0.0))
+    return float(np.abs(x).max()) if x.size else 0.0
 
 
 class _Memory:

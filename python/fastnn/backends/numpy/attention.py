@@ -83,7 +83,11 @@ def attention(
         return y.astype(dtype), top, total
     key, value = _per_query_head(key, query), _per_query_head(value, query)
     scores = _scores(query, key, mask, scale, causal)
-    top = scores.max(-1, initial=-np.inf)
+    top = (
+        scores.max(-1)
+        if scores.shape[-1]
+        else np.full_like(scores, -np.inf, shape=scores.shape[:-1])
+    )
     e = _exponentials(scores, top)
     total = e.sum(-1)
     p = _divided(e, total)

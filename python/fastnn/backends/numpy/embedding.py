@@ -10,7 +10,7 @@ from fastnn.backends.protocol import Array
 def embedding(weight: Array, indices: Array) -> Array:
     """weight[indices]: (..., D) for indices (...), int64. Raises IndexError for an index outside 0..rows-1."""
     if indices.size and (indices.min() < 0 or indices.max() >= len(weight)):
-        bad = indices[(indices < 0) | (indices >= len(weight))].flat[0]
+        bad = indices[(indices < 0) | (indices >= len(weight))][0]
         raise IndexError(f"embedding: index {bad} is out of range for {len(weight)} rows")
     return weight[indices]
 

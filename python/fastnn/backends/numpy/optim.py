@@ -353,8 +353,8 @@ def rprop_step(
         g = _descent(p, grad, 0, maximize)
         prev *= g
         turned = prev < 0
-        np.multiply(s, eta_plus, out=s, where=prev > 0)
-        np.multiply(s, eta_minus, out=s, where=turned)
+        np.copyto(s, s * eta_plus, where=prev > 0)
+        np.copyto(s, s * eta_minus, where=turned)
         np.minimum(np.maximum(s, step_size_min, out=s), step_size_max, out=s)
         np.copyto(prev, g)
         np.copyto(prev, 0, where=turned)

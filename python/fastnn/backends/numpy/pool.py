@@ -56,11 +56,11 @@ def max_pool2d(
     ow = pooled_size(w, kernel[1], stride[1], padding[1], dilation[1], ceil_mode)
     padded = _pad(x, (oh, ow), kernel, stride, padding, dilation)
     lowest = -np.inf if x.dtype.kind not in "iu" else np.iinfo(x.dtype).min
-    y = np.full((n, c, oh, ow), lowest, x.dtype)
-    indices = np.full((n, c, oh, ow), -1, np.int32)
+    y = np.full_like(x, lowest, order="C", shape=(n, c, oh, ow))
+    indices = np.full_like(x, -1, np.int32, order="C", shape=(n, c, oh, ow))
     for i, j, (rows, columns) in taps(kernel, (oh, ow), stride, dilation):
-        row = np.arange(oh)[:, None] * stride[0] - padding[0] + i * dilation[0]
-        column = np.arange(ow) * stride[1] - padding[1] + j * dilation[1]
+        row = np.arange(oh, like=x)[:, None] * stride[0] - padding[0] + i * dilation[0]
+        column = np.arange(ow, like=x) * stride[1] - padding[1] + j * dilation[1]
         inside = (row >= 0) & (row < h) & (column >= 0) & (column < w)
         tap = padded[:, :, rows, columns]
         take = inside & ((tap > y) | (tap != tap) | (indices < 0))
@@ -72,7 +72,7 @@ def max_pool2d(
 def max_pool2d_backward(g: Array, indices: Array, input_shape: tuple[int, ...]) -> Array:
     """Adds every g to its maximum's position, in row-major order of the outputs."""
     n, c, h, w = input_shape
-    gx = np.zeros((n * c, h * w), g.dtype)
+    gx = np.zeros((n * c, h * w), g.dtype, like=g)
     at = indices.reshape(n * c, g.shape[2] * g.shape[3])
     plane, output = np.nonzero(at >= 0)
     np.add.at(gx, (plane, at[plane, output]), g.reshape(at.shape)[plane, output])

@@ -31,11 +31,17 @@ def mean(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
 
 
 def amax(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
-    return _maximum(x, axis, None, None, keepdims)
+    if type(x) is np.ndarray:
+        return _maximum(x, axis, None, None, keepdims)
+    y: Array = np.max(x, axis, keepdims=keepdims)  # CuPy's maximum has no reduce
+    return y
 
 
 def amin(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
-    return _minimum(x, axis, None, None, keepdims)
+    if type(x) is np.ndarray:
+        return _minimum(x, axis, None, None, keepdims)
+    y: Array = np.min(x, axis, keepdims=keepdims)
+    return y
 
 
 def argmax(x: Array, axis: int | None = None, keepdims: bool = False) -> Array:

@@ -71,9 +71,9 @@ def cross_entropy(
     if n == 0 or not classes:
         return (
             np.zeros(n, logits.dtype, like=logits),
-            np.full(n, -np.inf, logits.dtype, like=logits),
+            np.full_like(logits, -np.inf, shape=n),
         )
-    w = np.ones(classes, logits.dtype, like=logits) if weight is None else weight
+    w = np.ones_like(logits, shape=classes) if weight is None else weight
     lse = _log_sum_exp(logits, 1)
     nll = lse - logits  # -log_softmax
     loss = w[label] * nll[np.arange(n, like=logits), label]

@@ -41,8 +41,9 @@ def _in_float64(function: Callable[..., Any]) -> Callable[..., Any]:
 
     def wrapped(*args: Any) -> Any:
         with np.errstate(all="ignore"):
-            out = function(*(np.asarray(a, np.float64) for a in args))
-        return np.asarray(out).astype(args[-1].dtype)
+            numbers = (a.astype(np.float64) if hasattr(a, "astype") else a for a in args)
+            out: Any = function(*numbers)
+        return out.astype(args[-1].dtype)
 
     wrapped.__name__ = function.__name__
     wrapped.__doc__ = function.__doc__
@@ -50,7 +51,15 @@ def _in_float64(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _ratio(table: tuple[tuple[float, ...], tuple[float, ...]], t: Array) -> Array:
-    return np.polyval(table[0], t) / np.polyval(table[1], t)
+    ratio: Array = _polynomial(table[0], t) / _polynomial(table[1], t)
+    return ratio
+
+
+def _polynomial(coefficients: tuple[float, ...], t: Array) -> Any:
+    value: Any = coefficients[0]
+    for c in coefficients[1:]:
+        value = value * t + c
+    return value
 
 
 def _scaled_tail(a: Array) -> Array:
@@ -182,7 +191,8 @@ def _bessel(order: int, x: Array) -> Array:
         ratio = -ratio * (4 * order * order - (2 * k - 1) ** 2) / (8 * k * large)
         tail = tail + ratio
     out = np.where(a <= 30, series * np.exp(-small), tail / np.sqrt(2 * np.pi * large))
-    return np.where(x < 0, -out, out) if order else np.asarray(out)
+    signed: Array = np.where(x < 0, -out, out) if order else out
+    return signed
 
 
 def _i0(x: Array) -> Array:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..._core import make
+from ..._core import as_array, make
 from ...autograd import version
 from ...tensor import Tensor
 
@@ -25,7 +25,7 @@ def _norm(x: Any, order: float) -> Any:
     if flat.dtype.itemsize < 4:
         flat = flat.astype(np.float32)
     if flat.size == 0:
-        return flat.dtype.type(0)
+        return np.zeros((), flat.dtype, like=flat)
     return np.linalg.norm(flat, order)
 
 
@@ -50,8 +50,8 @@ def get_total_norm(
     order = float(norm_type)
     if not arrays:
         return make(np.zeros((), np.float32))
-    norms = np.array([_norm(a, order) for a in arrays])
-    total = np.asarray(np.linalg.norm(norms, order), arrays[0].dtype)
+    norms = [_norm(a, order) for a in arrays]
+    total = as_array(np.linalg.norm(np.stack(norms), order)).astype(arrays[0].dtype)
     if error_if_nonfinite and not np.isfinite(total.astype(np.float64)):
         raise RuntimeError(
             f"The total norm of order {order} for gradients from `parameters` is non-finite, so it cannot be clipped. "
