@@ -141,18 +141,29 @@ def set_num_interop_threads(n: int) -> None:
 
 
 def is_autocast_enabled(device_type: str | None = None) -> bool:
-    """False: mixed precision is off; see ``amp``."""
-    return False
+    """Whether mixed precision is on for a type of device ("cuda" for None); see ``amp.autocast``."""
+    from .amp import autocast_mode
+
+    return autocast_mode.dtype_of(device_type or "cuda") is not None
 
 
 def is_autocast_cache_enabled() -> bool:
-    """False: mixed precision is off."""
-    return False
+    """Whether autocast keeps cast parameters until its context ends."""
+    from .amp import _policies
+
+    return _policies.state.caching
 
 
 def get_autocast_dtype(device_type: str) -> _dtype.dtype:
-    """The dtype that autocast would use on ``device_type``: float16 on "cuda", bfloat16 on "cpu"."""
-    return _dtype.float16 if device_type == "cuda" else _dtype.bfloat16
+    """The dtype that autocast uses on ``device_type``; where it is off, float16 on "cuda" and bfloat16 on "cpu"."""
+    from .amp import autocast_mode
+
+    found = autocast_mode.dtype_of(device_type)
+    return (
+        autocast_mode.default_dtype(device_type)
+        if found is None
+        else _dtype.from_numpy_dtype(found)
+    )
 
 
 def compile(

@@ -1,6 +1,6 @@
 """Mixed precision: PyTorch's ``autocast`` and ``GradScaler``.
 
-Without a GPU both are off for "cuda" and say so; with one, ``GradScaler`` scales and ``autocast`` is not supported yet.
+Without a GPU both are off for "cuda" and say so.
 """
 
 from __future__ import annotations

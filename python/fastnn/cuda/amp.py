@@ -1,4 +1,4 @@
-"""The older names of ``fastnn.amp``: autocast and loss scaling for a GPU, which is not there."""
+"""The older names of ``fastnn.amp``: autocast and loss scaling for a GPU."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["GradScaler", "autocast", "custom_bwd", "custom_fwd"]
 
 
 class autocast(_autocast):
-    """``amp.autocast("cuda", ...)``: warns and does nothing, for there is no GPU."""
+    """``amp.autocast("cuda", ...)``: warns and does nothing where there is no GPU."""
 
     def __init__(
         self, enabled: bool = True, dtype: Any = None, cache_enabled: bool | None = True
@@ -22,7 +22,7 @@ class autocast(_autocast):
 
 
 class GradScaler(_GradScaler):
-    """``amp.GradScaler("cuda", ...)``: warns and does nothing, for there is no GPU."""
+    """``amp.GradScaler("cuda", ...)``: warns and does nothing where there is no GPU."""
 
     def __init__(
         self,

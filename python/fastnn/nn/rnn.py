@@ -411,7 +411,8 @@ class RNNCellBase(Module):
         return text if nonlinearity == "tanh" else f"{text}, nonlinearity={nonlinearity}"
 
     def _zeros(self, input: Tensor) -> Tensor:
-        return zeros(*input._data.shape[:-1], self.hidden_size, dtype=input.dtype)
+        sizes = (*input._data.shape[:-1], self.hidden_size)
+        return zeros(sizes, dtype=input.dtype, device=input.device)
 
     def _check(self, input: Tensor, hx: Sequence[Tensor] | None) -> None:
         name = type(self).__name__

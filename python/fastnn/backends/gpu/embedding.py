@@ -29,7 +29,7 @@ def embedding(weight: Array, indices: Array) -> Array:
         return spec.embedding(weight, indices)
     at = contiguous(indices)
     y: Array = empty((*indices.shape, weight.shape[1]), weight.dtype, like=weight)
-    first_wrong = np.full(1, at.size, np.int32, like=weight)
+    first_wrong = np.full_like(weight, at.size, np.int32, shape=1)
     kernels.embedding(contiguous(weight), at, y, first_wrong, stream())
     wrong = int(first_wrong[0])
     if wrong < at.size:

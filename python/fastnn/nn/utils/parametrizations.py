@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 
 from ..._core import make
+from ..._device import CPU, place, place_beside
 from ...autograd.grad_mode import mode
 from ...autograd.node import ComposedNode, edge_of
 from ...ops.creation import eye
 from ...ops.shape import cat
+from ...ops.transfer import on_host
 from ...random import normal_array
 from ...tensor import Tensor
 from ..module import Module
@@ -70,7 +72,10 @@ class _SpectralNorm(Module):
         self.n_power_iterations = n_power_iterations
         if ndim > 1:
             matrix = as_matrix(weight.detach(), self.dim)._data
-            u, v = (unit(normal_array((n,), matrix.dtype), eps) for n in matrix.shape)
+            u, v = (
+                place_beside(unit(normal_array((n,), matrix.dtype), eps), matrix)
+                for n in matrix.shape
+            )
             u, v = power_iterations(matrix, u, v, 15, eps)  # PyTorch's number of first iterations
             self.register_buffer("_u", make(u))
             self.register_buffer("_v", make(v))
@@ -126,7 +131,7 @@ def spectral_norm(
 
 def _exp_series(a: Tensor, order: int) -> Tensor:
     """sum of a**k / k! for k up to ``order``, by Horner's rule."""
-    identity = eye(a._data.shape[-1], dtype=a.dtype)
+    identity = eye(a._data.shape[-1], dtype=a.dtype, device=a.device)
     total = identity
     for k in range(order, 0, -1):
         total = identity + (a @ total) / float(k)
@@ -135,7 +140,7 @@ def _exp_series(a: Tensor, order: int) -> Tensor:
 
 def _matrix_exp(a: Tensor) -> Tensor:
     """exp(a): the series of a / 2**s, squared s times (C. Moler, C. Van Loan, 2003, method 3)."""
-    size = float(np.abs(a._data).sum(-1).max(initial=0.0))
+    size = float(np.abs(a._data).sum(-1).max()) if a._data.size else 0.0
     squarings = max(0, int(np.ceil(np.log2(size))) + 1) if size > 0.5 else 0
     # |a| <= 1/2: the term of order 18 is below 0.5**18 / 18! = 6e-22, less than a rounding of float64
     out = _exp_series(a / float(2**squarings), 18)
@@ -197,7 +202,7 @@ class _Orthogonal(Module):
         if self.use_trivialization:
             self.register_buffer("base", None)
         if orthogonal_map == "householder":
-            self.register_buffer("signs", make(np.ones((*lead, k), weight._data.dtype)))
+            self.register_buffer("signs", make(np.ones_like(weight._data, shape=(*lead, k))))
         self.size = (n, k)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -210,10 +215,10 @@ class _Orthogonal(Module):
         if self.orthogonal_map == "householder":
             q = _householder(x) * self.signs.unsqueeze(-2)
         else:
-            below = make(np.tri(n, k, -1, dtype=x._data.dtype))
+            below = make(np.tri(n, k, -1, dtype=x._data.dtype, like=x._data))
             a = x * below
             if n != k:
-                filler = make(np.zeros((*a._data.shape[:-1], n - k), a._data.dtype))
+                filler = make(np.zeros_like(a._data, shape=(*a._data.shape[:-1], n - k)))
                 a = cat([a, filler], -1)
             a = a - a.transpose(-1, -2)
             q = _matrix_exp(a) if self.orthogonal_map == "matrix_exp" else _cayley(a)
@@ -228,7 +233,7 @@ class _Orthogonal(Module):
             raise ValueError(
                 f"Expected a matrix or batch of matrices of shape {self.shape}. Got a tensor of shape {tuple(q.shape)}."
             )
-        array = q._data
+        array = place(q._data, CPU)  # the decomposition is the host's
         wide = array.shape[-1] > array.shape[-2]
         if wide:
             array = array.swapaxes(-1, -2)
@@ -239,22 +244,24 @@ class _Orthogonal(Module):
         full[..., :k] *= diagonal[..., None, :]
         if self.orthogonal_map == "householder":
             found = [_reflections(m) for m in full[..., :k].reshape(-1, n, k)]
-            overwrite(self.signs, np.array([s for _, s in found]).reshape(self.signs._data.shape))
+            signs = np.array([s for _, s in found]).reshape(self.signs._data.shape)
+            overwrite(self.signs, place_beside(signs, q._data))
             out = np.array([a for a, _ in found]).reshape(array.shape).astype(array.dtype)
         elif self.use_trivialization:
-            self.base = make(full)
+            self.base = make(place_beside(full, q._data))
             out = np.zeros_like(array)
         else:
             raise NotImplementedError(
                 "orthogonal: a matrix can be assigned with use_trivialization=True or orthogonal_map='householder' only"
             )
-        return make(out.swapaxes(-1, -2).copy() if wide else out)
+        out = out.swapaxes(-1, -2).copy() if wide else out
+        return make(place_beside(out, q._data))
 
 
 def _cayley(a: Tensor) -> Tensor:
     """(I + a / 2) inverse(I - a / 2), for a skew-symmetric ``a``."""
     half = a / 2.0
-    identity = eye(a._data.shape[-1], dtype=a.dtype)
+    identity = eye(a._data.shape[-1], dtype=a.dtype, device=a.device)
     return (identity + half) @ _inverse(identity - half)
 
 
@@ -266,6 +273,7 @@ class _InverseBackward0(ComposedNode):
         return (-(turned @ g @ turned),)
 
 
+@on_host
 def _inverse(x: Tensor) -> Tensor:
     """The inverse matrix."""
     out = np.linalg.inv(x._data)

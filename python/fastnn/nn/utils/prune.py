@@ -108,7 +108,7 @@ class BasePruningMethod(ABC):
                 f"importance_scores should have the same shape as parameter {name} of {module}"
             )
         if old is None:
-            default = make(np.ones(original._data.shape, original._data.dtype))
+            default = make(np.ones_like(original._data))
             del module._parameters[name]
             module.register_parameter(f"{name}_orig", original)
         else:
@@ -127,7 +127,7 @@ class BasePruningMethod(ABC):
         if tuple(scores.shape) != tuple(t.shape):
             raise AssertionError("importance_scores should have the same shape as tensor t")
         if default_mask is None:
-            default_mask = make(np.ones(t._data.shape, t._data.dtype))
+            default_mask = make(np.ones_like(t._data))
         return t * self.compute_mask(scores.detach(), default_mask)
 
     def remove(self, module: Module) -> None:
@@ -390,7 +390,7 @@ def global_unstructured(
     given = importance_scores or {}
     values = [given.get((m, n), getattr(m, n)) for m, n in chosen]
     masks = [
-        getattr(m, f"{n}_mask", make(np.ones(v._data.shape, v._data.dtype)))
+        getattr(m, f"{n}_mask", make(np.ones_like(v._data)))
         for (m, n), v in zip(chosen, values, strict=True)
     ]
     scores = make(np.concatenate([v._data.reshape(-1) for v in values]))

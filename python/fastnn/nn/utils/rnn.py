@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..._core import make
-from ..._device import place_beside
+from ..._device import CPU, place, place_beside
 from ...ops.creation import tensor
 from ...ops.shape import cat
 from ...tensor import Tensor
@@ -104,7 +104,9 @@ def invert_permutation(permutation: Tensor | None) -> Tensor | None:
 
 
 def _lengths_array(lengths: Any) -> Any:
-    array = lengths._data if isinstance(lengths, Tensor) else np.asarray(lengths, np.int64)
+    array = (
+        place(lengths._data, CPU) if isinstance(lengths, Tensor) else np.asarray(lengths, np.int64)
+    )
     if array.ndim != 1 or array.dtype.kind not in "iu":
         raise RuntimeError(
             f"lengths should be a 1-D tensor of integers, got {array.dtype} {tuple(array.shape)}"
@@ -205,7 +207,7 @@ def pad_packed_sequence(
         back = sequence.unsorted_indices.cpu()._data
         index, counts = index[:, back], counts[back]
     shape = (1, *data._data.shape[1:])
-    filler = make(np.full(shape, padding_value, data._data.dtype, like=data._data))
+    filler = make(np.full_like(data._data, padding_value, shape=shape))
     index = place_beside(index.T if batch_first else index, data._data)
     return cat([data, filler])[make(index)], make(counts)
 
@@ -248,7 +250,7 @@ def pad_sequence(
         missing = steps - len(s._data)
         if missing:
             shape = (missing, *rest)
-            filler = make(np.full(shape, padding_value, s._data.dtype, like=s._data))
+            filler = make(np.full_like(s._data, padding_value, shape=shape))
             s = cat([s, filler] if padding_side == "right" else [filler, s])
         padded.append(s.unsqueeze(0 if batch_first else 1))
     return cat(padded, 0 if batch_first else 1)
