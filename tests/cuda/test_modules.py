@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import pytest
 
@@ -15,7 +16,7 @@ Tensor = fastnn.Tensor
 
 # Sums of at most a few hundred terms, each rounded once on either side, in up to three layers: errors of this many
 # roundings of the largest value.
-ROUNDINGS = 2000 * float(np.finfo(np.float32).eps)
+ROUNDINGS = 2000
 
 MODULES: dict[str, tuple[Any, Any]] = {
     "Linear": (lambda: nn.Linear(5, 3), (4, 5)),
@@ -108,13 +109,17 @@ def numbers(t: Any) -> Any:
 
 
 def assert_near(got: Any, wanted: Any) -> None:
-    got, wanted = numbers(got), numbers(wanted)
-    assert got.dtype == wanted.dtype
-    if wanted.dtype.kind != "f":
+    assert got.dtype is wanted.dtype
+    got, wanted, floating = numbers(got), numbers(wanted), wanted.is_floating_point()
+    if not floating:
         np.testing.assert_array_equal(got, wanted)
         return
+    eps = float(ml_dtypes.finfo(wanted.dtype).eps)
+    got, wanted = got.astype(np.float64), wanted.astype(np.float64)
     scale = max(float(np.abs(wanted).max(initial=0.0)), 1.0)
-    np.testing.assert_allclose(got, wanted, rtol=0, atol=ROUNDINGS * scale)
+    # Narrow results are rounded once, and sums of them are short.
+    roundings = ROUNDINGS if eps < 1e-6 else 8
+    np.testing.assert_allclose(got, wanted, rtol=0, atol=roundings * eps * scale)
 
 
 def inputs_of(shapes: Any, device: str) -> list[Any]:

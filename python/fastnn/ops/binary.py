@@ -380,9 +380,9 @@ def frexp(input: Tensor) -> MantissaExponent:
     if input._data.dtype.kind in "iub":
         raise RuntimeError(f"frexp: expects a floating tensor, got {input.dtype}")
     _, exponent = np.frexp(input._data)
-    exponent = np.asarray(exponent, np.int32)
+    exponent = as_array(exponent).astype(np.int32, copy=False)
     return MantissaExponent(
-        elementwise.mul(input, make(np.ldexp(np.ones((), input._data.dtype), -exponent))),
+        elementwise.mul(input, make(np.ldexp(np.ones_like(input._data), -exponent))),
         make(exponent),
     )
 

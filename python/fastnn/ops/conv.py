@@ -9,6 +9,7 @@ from ..autograd.grad_mode import mode
 from ..autograd.node import Node, edge_of
 from ..backends import by_type
 from .padding import constant_pad
+from .promotion import same_device
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
@@ -240,6 +241,7 @@ def conv2d(
 def _check(
     x: Tensor, weight: Tensor, bias: Tensor | None, padding: Any, dilation: Any, groups: int
 ) -> None:
+    same_device(x, weight, bias)
     data, w = x._data, weight._data
     if data.ndim != 4:
         raise RuntimeError(

@@ -10,6 +10,7 @@ from ..autograd.node import ComposedNode, edge_of
 from ..backends import by_type
 from .conv import conv2d, conv2d_input_grad, numbers, padding_of
 from .padding import constant_pad
+from .promotion import same_device
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
@@ -74,6 +75,7 @@ def conv1d(
 
 
 def _check_dims(operation: str, x: Tensor, weight: Tensor, spatial: int) -> None:
+    same_device(x, weight)
     if x._data.ndim not in (spatial + 1, spatial + 2):
         raise RuntimeError(
             f"{operation}: expected {spatial + 1}D (unbatched) or {spatial + 2}D (batched) input, got "

@@ -644,4 +644,4 @@ def one_hot(input: Tensor, num_classes: int = -1) -> Tensor:
         raise RuntimeError(
             f"one_hot: class {largest - 1} is not smaller than num_classes {num_classes}"
         )
-    return make((data[..., None] == np.arange(num_classes)).astype(np.int64))
+    return make((data[..., None] == np.arange(num_classes, like=data)).astype(np.int64))

@@ -13,7 +13,7 @@ from ..autograd.grad_mode import mode as grad_mode
 from ..autograd.node import Node, edge_of
 from ..backends import by_type
 from .elementwise import mul
-from .promotion import on_one_device
+from .promotion import same_device
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
@@ -156,7 +156,7 @@ def embedding(
     _no_sparse(sparse, "embedding")
     index = _index_array(input, "embedding")
     _table(weight, "embedding")
-    on_one_device(input, weight)
+    same_device(input, weight)
     padding = _padding(padding_idx, len(weight._data), "embedding")
     if max_norm is not None:
         by_type[type(weight._data)].embedding(
@@ -254,7 +254,7 @@ def embedding_bag(
                 "same"
             )
     _table(weight, name)
-    on_one_device(input, weight)
+    same_device(input, weight)
     index, bag, bags = _bags(input, offsets, include_last_offset)
     padding = _padding(padding_idx, len(weight._data), name)
     if max_norm is not None:

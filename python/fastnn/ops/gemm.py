@@ -12,7 +12,7 @@ from ..autograd.grad_mode import mode
 from ..autograd.node import Node, edge_of
 from ..autograd.output import into
 from ..backends import by_type
-from .promotion import unbroadcast
+from .promotion import same_device, unbroadcast
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
@@ -91,6 +91,8 @@ def matmul(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor
         other = other if isinstance(input, Tensor) else input
         raise TypeError(f"matmul: expects two Tensors, got {type(other).__name__}")
     x, y = input._data, other._data
+    if type(x) is not type(y):
+        same_device(input, other)
     if x.ndim == 0 or y.ndim == 0:
         raise RuntimeError(
             f"matmul: both arguments need at least 1 dim, got {x.ndim}D and {y.ndim}D"
@@ -181,7 +183,11 @@ def linear(
         or data.ndim == 0
         or data.shape[-1] != w.shape[1]
         or data.dtype != w.dtype
-        or (b is not None and (b.shape != (w.shape[0],) or b.dtype != w.dtype))
+        or type(data) is not type(w)
+        or (
+            b is not None
+            and (b.shape != (w.shape[0],) or b.dtype != w.dtype or type(b) is not type(w))
+        )
     ):
         raise _linear_error(input, weight, bias)
     out = by_type[type(data)].linear(data, w, b, activation)
@@ -199,6 +205,7 @@ def linear(
 
 
 def _linear_error(x: Tensor, weight: Tensor, bias: Tensor | None) -> RuntimeError:
+    same_device(x, weight, bias)
     data, w = x._data, weight._data
     if w.ndim != 2:
         return RuntimeError(

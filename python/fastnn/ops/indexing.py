@@ -68,6 +68,29 @@ def _raw_index(index: Any) -> tuple[Any, bool]:
     return tuple(raw), basic
 
 
+def _check_bounds(raw: tuple[Any, ...], shape: tuple[int, ...]) -> None:
+    """Raise where an index of a device array is out of range: CuPy would wrap it around."""
+    masks = [
+        getattr(item, "dtype", None) == np.bool_ or item is True or item is False for item in raw
+    ]
+    widths = [
+        0 if item is None or item is Ellipsis else getattr(item, "ndim", 0) if mask else 1
+        for item, mask in zip(raw, masks, strict=True)
+    ]
+    axis = 0
+    for i, (item, mask, width) in enumerate(zip(raw, masks, widths, strict=True)):
+        if item is Ellipsis:
+            axis = len(shape) - sum(widths[i + 1 :])
+        elif width and not mask and hasattr(item, "dtype") and item.size and axis < len(shape):
+            n = shape[axis]
+            low, high = int(item.min()), int(item.max())
+            if low < -n or high >= n:
+                raise IndexError(
+                    f"index {low if low < -n else high} is out of bounds for dimension {axis} with size {n}"
+                )
+        axis += width
+
+
 class ScatterBackward0(Node):
     __slots__ = ()
 
@@ -137,6 +160,8 @@ def getitem(input: Tensor, index: Any) -> Tensor:
             whole = (*raw, Ellipsis)  # an array even where every dim is indexed
             array = data[whole]
         return _view(input, array, SliceBackward0, raw, data.shape, True)
+    if type(data) is not np.ndarray:
+        _check_bounds(raw, data.shape)
     unique = len(raw) == 1 and raw[0] is not True and getattr(raw[0], "dtype", None) == np.bool_
     return _take(input, raw, unique)
 
@@ -167,9 +192,11 @@ def setitem(input: Tensor, index: Any, value: Any) -> None:
         IndexError: as for reading.
         RuntimeError: the value does not broadcast, or ``input`` must not be written in place.
     """
-    raw, _ = _raw_index(index)
+    raw, basic = _raw_index(index)
     check_writable(input, "setitem")
     data = input._data
+    if not basic and type(data) is not np.ndarray:
+        _check_bounds(raw, data.shape)
     if not isinstance(value, Tensor):
         value = make(place_beside(np.asarray(value, data.dtype), data))
     value = cast(value, data.dtype)

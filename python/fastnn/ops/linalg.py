@@ -179,7 +179,7 @@ def vander(x: Tensor, *, N: int | None = None) -> Tensor:
     if x._data.dtype.kind in "iub":
         x = cast(x, np.dtype(np.int64))
     column = shape.unsqueeze(x, -1)
-    ones = make(np.ones(column._data.shape, column._data.dtype))
+    ones = make(np.ones_like(column._data))
     powers = shape.expand(column, (*x._data.shape, max(count - 1, 0)))
     return shape.cat([ones, scan.cumprod(powers, -1)], -1)
 

@@ -16,7 +16,7 @@ from ..backends import by_type
 from .norm import batch_norm
 from .padding import constant_pad
 from .pool import avg_pool2d
-from .promotion import cast
+from .promotion import cast, same_device
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
@@ -61,6 +61,7 @@ def _trailing(
     for name, t in given.items():
         if t is None:
             continue
+        same_device(x, t)
         if t._data.shape != shape:
             raise RuntimeError(
                 f"{operation}: expected {name} to be of same shape as normalized_shape {list(shape)}, got "

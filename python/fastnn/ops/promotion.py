@@ -116,6 +116,25 @@ def on_one_device(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
     return (moved, b) if host is a else (a, moved)
 
 
+def same_device(*tensors: Tensor | None) -> None:
+    """Check that tensors are on one device.
+
+    Raises:
+        RuntimeError: they are not.
+    """
+    first = None
+    for x in tensors:
+        if x is None:
+            continue
+        if first is None:
+            first = x
+        elif type(x._data) is not type(first._data):
+            raise RuntimeError(
+                "Expected all tensors to be on the same device, but found at least two devices, "
+                f"{first.device} and {x.device}!"
+            )
+
+
 def _operand(value: Any, d: np.dtype[Any]) -> Tensor:
     if isinstance(value, Tensor):
         return cast(value, d)

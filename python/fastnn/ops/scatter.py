@@ -12,7 +12,7 @@ from ..autograd.grad_mode import mode
 from ..autograd.node import ComposedNode, edge_of
 from ..autograd.output import accepts_out
 from . import indexing, select, shape
-from .promotion import cast
+from .promotion import cast, same_device
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
@@ -42,6 +42,8 @@ _REDUCTIONS = ("sum", "prod", "mean", "amax", "amin")
 def _grid(name: str, data: Any, axis: int, index: Tensor, src: Any) -> tuple[Any, ...]:
     """The full index of each element of ``index``, which says where it goes along ``axis``."""
     places = index._data
+    if type(places) is not type(data):
+        same_device(make(data), index)
     if places.dtype.kind not in "iu":
         raise RuntimeError(f"{name}: expected an integer index, got {index.dtype}")
     if places.ndim != data.ndim and not (places.ndim == 0 or data.ndim == 0):
@@ -388,7 +390,8 @@ def index_reduce(
         slices[-1].reshape([-1 if i == axis else 1 for i in range(part._data.ndim)])
         % x._data.shape[axis]
     )
-    full = tuple(np.broadcast_arrays(*grid))
+    there = [_device.place_beside(as_array(g), x._data) for g in grid]
+    full = tuple(np.broadcast_arrays(*there))
     return _reduced("index_reduce", x, full, part, reduce, include_self).reshape(input._data.shape)
 
 

@@ -11,7 +11,7 @@ from .._device import place_beside
 from ..autograd.grad_mode import mode
 from ..autograd.node import Node, edge_of
 from ..autograd.output import accepts_out
-from .promotion import broadcast_error, cast, promote, unbroadcast
+from .promotion import broadcast_error, cast, promote, same_device, unbroadcast
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
@@ -77,6 +77,9 @@ def where(
     input, other = promote(input, other)
     try:
         out = np.where(c, input._data, other._data)
+    except TypeError:
+        same_device(condition, input, other)
+        raise
     except ValueError:
         raise broadcast_error("where", c, input._data, other._data) from None
     if mode.enabled and (input._requires_grad or other._requires_grad):

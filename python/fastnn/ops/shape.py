@@ -14,7 +14,7 @@ from ..autograd.inplace import register_view
 from ..autograd.node import MultiNode, Node, Output, edge_of
 from ..autograd.output import accepts_out
 from ..autograd.version import storage_root
-from .promotion import cast, result_type, unbroadcast
+from .promotion import cast, result_type, same_device, unbroadcast
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
@@ -340,6 +340,9 @@ def cat(tensors: Sequence[Tensor], dim: int = 0, *, out: Tensor | None = None) -
     axis = normalize_dim(dim, ndim)
     try:
         joined = np.concatenate(arrays, axis)
+    except TypeError:
+        same_device(*parts)
+        raise
     except ValueError:
         shapes = ", ".join(str(tuple(a.shape)) for a in arrays)
         raise RuntimeError(f"cat: sizes must match except in dim {dim}, got {shapes}") from None

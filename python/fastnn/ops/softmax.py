@@ -12,7 +12,7 @@ from ..autograd.grad_mode import mode
 from ..autograd.node import Node, edge_of
 from ..backends import by_type
 from .activation import _floating
-from .promotion import cast
+from .promotion import cast, same_device
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
@@ -102,6 +102,7 @@ def _classes_last(x: Tensor) -> Tensor:
 
 
 def _check_target(operation: str, x: Tensor, target: Tensor, weight: Tensor | None) -> None:
+    same_device(x, target, weight)
     shape = x._data.shape
     if len(shape) == 0:
         raise RuntimeError(f"{operation}: expected an input of at least 1 dim, got a scalar")

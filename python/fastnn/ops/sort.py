@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._core import make, normalize_dim
+from .._core import as_array, make, normalize_dim
 from .._device import place_beside
 from ..autograd.output import accepts_out
 from . import indexing, select, shape, unary
 from .reduction import ValuesIndices, amax, amin
+from .transfer import on_host
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
@@ -195,6 +196,7 @@ def nanmedian(
 
 
 @accepts_out
+@on_host
 def mode(input: Tensor, dim: int = -1, keepdim: bool = False, *, out: Any = None) -> ValuesIndices:
     """The most frequent element along ``dim`` (the smallest of equals), and the index of its last occurrence."""
     data = input._data
@@ -349,12 +351,21 @@ def unique(
     dim: int | None = None,
 ) -> Any:
     """The distinct elements (or slices along ``dim``), always in order; with where each went, and how often each is there."""
-    axis = None if dim is None else normalize_dim(dim, input._data.ndim)
+    if dim is not None:
+        return _unique_slices(
+            input, normalize_dim(dim, input._data.ndim), return_inverse, return_counts
+        )
+    values, inverse, counts = np.unique(input._data, return_inverse=True, return_counts=True)
+    inverse = inverse.reshape(input._data.shape)
+    return _distinct(values, inverse, counts, return_inverse, return_counts)
+
+
+@on_host
+def _unique_slices(input: Tensor, axis: int, return_inverse: bool, return_counts: bool) -> Any:
     values, inverse, counts = np.unique(
         input._data, return_inverse=True, return_counts=True, axis=axis
     )
-    inverse = inverse.reshape(input._data.shape if axis is None else -1)
-    return _distinct(values, inverse, counts, return_inverse, return_counts)
+    return _distinct(values, inverse.reshape(-1), counts, return_inverse, return_counts)
 
 
 def _distinct(
@@ -362,9 +373,9 @@ def _distinct(
 ) -> Any:
     found = [make(values)]
     if return_inverse:
-        found.append(make(np.asarray(inverse, np.int64)))
+        found.append(make(inverse.astype(np.int64, copy=False)))
     if return_counts:
-        found.append(make(np.asarray(counts, np.int64)))
+        found.append(make(counts.astype(np.int64, copy=False)))
     return found[0] if len(found) == 1 else tuple(found)
 
 
@@ -378,7 +389,7 @@ def unique_consecutive(
     data = input._data
     lanes = data.reshape(-1) if dim is None else np.moveaxis(data, normalize_dim(dim, data.ndim), 0)
     n = lanes.shape[0]
-    new = np.ones(n, bool)
+    new = np.ones_like(lanes, np.bool_, shape=n)
     if n > 1:
         new[1:] = (lanes[1:] != lanes[:-1]).reshape(n - 1, -1).any(1)
     values = lanes[new]
@@ -423,17 +434,23 @@ def searchsorted(
     sequence = sorted_sequence._data
     if sorter is not None:
         sequence = np.take_along_axis(sequence, sorter._data, -1)
-    values = input._data if isinstance(input, Tensor) else np.asarray(input)
+    values = input._data if isinstance(input, Tensor) else place_beside(np.asarray(input), sequence)
     if sequence.ndim == 1:
-        return make(np.asarray(np.searchsorted(sequence, values, where), kind))
+        return make(as_array(np.searchsorted(sequence, values, where)).astype(kind, copy=False))
     if sequence.shape[:-1] != values.shape[:-1]:
         raise RuntimeError(
             f"searchsorted: the leading dims of sorted_sequence {tuple(sequence.shape)} and input {tuple(values.shape)} "
             "must be equal"
         )
-    found = np.empty(values.shape, kind)
-    for place in np.ndindex(sequence.shape[:-1]):
-        found[place] = np.searchsorted(sequence[place], values[place], where)
+    return _search_rows(make(sequence), make(values), where, kind)
+
+
+@on_host
+def _search_rows(sequences: Tensor, values: Tensor, where: Any, kind: Any) -> Tensor:
+    """``searchsorted`` of each row in the row of ``sequences`` at its place."""
+    found = np.empty(values._data.shape, kind)
+    for place in np.ndindex(found.shape[:-1]):
+        found[place] = np.searchsorted(sequences._data[place], values._data[place], where)
     return make(found)
 
 
@@ -521,6 +538,7 @@ class Histogram(tuple[Any, Any]):
         return self[1]
 
 
+@on_host
 def histogramdd(
     input: Tensor,
     bins: Any,

@@ -89,7 +89,7 @@ def _moved(value: Any, device: _device.device) -> Any:
         return transfer(value, device)  # type: ignore[arg-type]
     if isinstance(value, (tuple, list)):
         moved = [_moved(v, device) for v in value]
-        return type(value)(*moved) if hasattr(value, "_fields") else type(value)(moved)
+        return type(value)(moved) if type(value) in (tuple, list) else type(value)(*moved)
     return value
 
 
