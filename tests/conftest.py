@@ -11,7 +11,7 @@ from fastnn import backends
 
 
 def _computers() -> list[str]:
-    """Every way to compute on this machine: "numpy", and "cpu-<ISA>" for each level that it has.
+    """Every way to compute on this machine: "numpy", "cpu-<ISA>" for each level that it has, "cuda" with a GPU.
 
     Where CUDA kernels are emulated: "cuda" alone.
     """
@@ -22,7 +22,7 @@ def _computers() -> list[str]:
         from fastnn import _cpu
 
         found += [f"cpu-{level}" for level in _cpu.isa_levels()]
-    return found
+    return [*found, "cuda"] if fastnn.cuda.is_available() else found
 
 
 @pytest.fixture(params=_computers())
