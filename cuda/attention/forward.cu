@@ -205,6 +205,9 @@ cudaError_t attention(const Attention& given, void* y, float* top, float* total,
     if (!valid(given))
         return cudaErrorInvalidValue;
     const Attention a = with_alignment(given);
+    const cudaError_t error = attention_sm90(a, y, top, total, stream);
+    if (error != cudaErrorNotSupported)
+        return error;
     return dispatch_attention(a, [&](auto type, auto size) {
         using T = typename decltype(type)::type;
         return launch_attention<T, decltype(size)::value>(a, y, top, total, stream);

@@ -171,6 +171,11 @@ inline bool valid(const Attention& a) {
            (a.dtype == DType::float32 || a.dtype == DType::float16 || a.dtype == DType::bfloat16);
 }
 
+// The forward pass by the kernel for compute capability 9.0; cudaErrorNotSupported where that does
+// not serve.
+cudaError_t attention_sm90(const Attention& a, void* y, float* top, float* total,
+                           cudaStream_t stream);
+
 template <class T>
 __device__ __forceinline__ const T* matrix(const AttentionOperand& x, int b, int h) {
     return static_cast<const T*>(x.data) + b * x.batch_stride + h * x.head_stride;

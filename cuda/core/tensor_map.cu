@@ -45,18 +45,18 @@ cudaError_t make_tensor_map(CUtensorMap& map, const TensorBox& tensor) {
                                           : CU_TENSOR_MAP_DATA_TYPE_FLOAT32;
     if (type == CU_TENSOR_MAP_DATA_TYPE_FLOAT32 && tensor.dtype != DType::float32)
         return cudaErrorInvalidValue;
-    cuuint64_t sizes[3], strides[2];
-    cuuint32_t box[3];
-    for (int i = 0; i < 3; i++) {
+    cuuint64_t sizes[4], strides[3];
+    cuuint32_t box[4];
+    for (int i = 0; i < tensor.dims; i++) {
         sizes[i] = cuuint64_t(tensor.sizes[i]);
         box[i] = cuuint32_t(tensor.box[i]);
         if (i > 0)
             strides[i - 1] = cuuint64_t(tensor.strides[i - 1] * item);
     }
-    const cuuint32_t element_strides[3] = {1, 1, 1};
+    const cuuint32_t element_strides[4] = {1, 1, 1, 1};
     const CUresult error =
-        encode(&map, type, 3, const_cast<void*>(tensor.data), sizes, strides, box, element_strides,
-               CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B,
+        encode(&map, type, cuuint32_t(tensor.dims), const_cast<void*>(tensor.data), sizes, strides,
+               box, element_strides, CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B,
                CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
     return error == CUDA_SUCCESS ? cudaSuccess : cudaErrorNotSupported;
 }

@@ -14,6 +14,7 @@
 // That is more than the L2 gives all of them at once: it is the limit, and what blocks of a cluster
 // that share tiles would halve. Tiles in groups of eight rows keep the traffic within the L2. Never
 // run on hardware: executed under the emulator only.
+#include "core/ring.cuh"
 #include "core/tensor_map.h"
 #include "gemm/plan.cuh"
 
@@ -34,19 +35,6 @@ struct WgmmaShared {
     alignas(1024) T b[Shape::stages][Shape::bn * Shape::bk];
     alignas(16) float sums[8][16 * 64]; // of each warp, on their way to the result
     uint64_t full[Shape::stages], empty[Shape::stages];
-};
-
-// A place in the ring of stages, and the parity of its present round.
-template <int stages>
-struct Ring {
-    int stage = 0;
-    unsigned parity = 0;
-    __device__ __forceinline__ void advance() {
-        if (++stage == stages) {
-            stage = 0;
-            parity ^= 1;
-        }
-    }
 };
 
 // One operand's tile: `outers` rows (of A; columns of B) from `outer` on, 64 of the sum from k on.
@@ -233,6 +221,7 @@ bool tma_operand(const Strided<T>& x, DType dtype, int64_t batch, int outers, Tm
     operand.batch_step = !one;
     operand.box = {dtype,
                    x.data,
+                   3,
                    {length, lines, one ? 1 : batch},
                    {pitch, batch_stride},
                    {64, along ? outers : 64, 1}};
