@@ -9,7 +9,9 @@
 // eight of K in turn, each through its own three stages of cp.async, with no barrier between them,
 // and their sums are added at the end in the order of the warps. Per byte of the L2 cache a block
 // does 16 * 32 * 2 FLOPs of 4 * (16 + 32), 5: the cache (some 4 TB/s of an A100) and the FMA units
-// are about equally busy. Never run on hardware: executed under the emulator only.
+// are about equally busy. float64, which gradients are checked in, has two turns of shared memory
+// for one: a thread's four columns are two vectors, whose neighbours are other threads'. Never run
+// on hardware: executed under the emulator only.
 #pragma once
 
 #include <climits>
