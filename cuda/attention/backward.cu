@@ -1,40 +1,39 @@
 // Attention, backward: the probabilities are worked out again, tile by tile, from each row's
-// maximum and sum (T. Dao, "FlashAttention-2", 2023), by two kernels of one shape.
+// maximum and sum (T. Dao, "FlashAttention-2", 2023), by kernels of one shape.
 //
-// With S = q k' * scale + mask, P = exp(S - top) / total, gP = g v' and delta = sum(g * y) of a
-// row:
-//   gS = P * (gP - delta),  gq = gS k * scale,  gk = gS' q * scale,  gv = P' g.
-// A block owns rows of one operand and goes over tiles of the other, 16 * MT rows a warp:
-//   Role::query  owns queries (q and g), takes k and v:                    gq
-//   Role::key    owns keys (k and v), takes q and g of every head that shares them, S' and gP'
-//                being products of the same form with the operands exchanged: gk and gv
-// so that in both the accumulators of S and gP become, rounded, the A operand of the sums, and no
-// sum is shared among blocks: no atomics, the same bits in every run. A single kernel with five
-// products in place of 3 + 4 would have to add gq over the blocks of keys, through memory: S / BM
-// times T D float32 numbers.
+// With S = q k' * scale + mask, P = exp(S - top) / total, gP = g v', and delta = sum(g * y) of a
+// row: gS = P * (gP - delta), gq = gS k * scale, gk = gS' q * scale, gv = P' g.
+//
+// A block owns rows of one operand and goes over tiles of the other, 16 * MT rows a warp.
+// Role::query owns queries (q and g), and takes k and v. The other roles own keys (k and v), take
+// q and g of every head that shares them, and S' and gP' are products of the same form with the
+// operands exchanged. So in all of them the accumulators of S and gP become, rounded, the A operand
+// of the sums, and no sum is shared among blocks: no atomics, the same bits in every run. A single
+// kernel, of five products in place of 3 + 4, would have to add gq over the blocks of keys, through
+// memory: S / BM times T D float32 numbers.
 //
 // The streamed tiles have two buffers each: while one is used the next is copied, one barrier a
-// tile. At D = 256 two warps share rows, each with half of the columns of the sums, and both work
-// out S and gP (10 and 12 T S D FLOPs in place of 6 and 8); registers hold no more.
+// tile (float32 at D = 256: one buffer, two barriers). Where registers hold no more,
+// - D = 256: two warps share rows, each with half of the columns of the sums; both work out S, gP;
+// - float32 from D = 128 on: gk and gv are two launches, of which each works out S.
 //
-// Limits. 6 T S D FLOPs for gq, 8 T S D for gk and gv (half of it where causal), against (7 T + 6
-// S) D elements from and to memory: bound by arithmetic from about 100 keys on (bfloat16, A100: 156
-// FLOPs a byte; H100: 295, of which mma.sync reaches some 60 %).
-// - L2: a streamed row (two operands) of 4 D bytes is worth 6 D BM FLOPs: with BM = 128, 192 FLOPs
-//   a byte, where an A100 asks for some 70 and an H100 for 110. Role::key: 8 D BM.
-// - Shared memory: with MT = 2 a fragment of a streamed tile (512 bytes, 4 clocks) feeds 4 mma, 8
-//   clocks of an A100's tensor cores; with MT = 1 two, as long as the banks are busy.
-// - A score takes one ex2 (16 a clock and SM) and some 6 other instructions; a sixteenth of a
-// clock,
-//   where its products take 6 D / 2048: three sixteenths at D = 64.
+// Limits. 6 T S D FLOPs for gq, 8 T S D for gk and gv (half of it where causal; for float32 of 128
+// columns 10, for 256 columns 10 and 12, float32 16), against (7 T + 6 S) D elements from and to
+// memory: bound by arithmetic from some 300 keys on (bfloat16, A100: 156 FLOPs a byte; H100: 295,
+// of which mma.sync reaches some 60 %).
+// - L2: a streamed row (of two operands), 4 D bytes, is worth 6 D BM FLOPs, for gk and gv 8 D BM:
+//   with BM = 128 192 FLOPs a byte, where an A100 asks for some 70 and an H100 for 110.
+// - Shared memory: with MT = 2 a fragment of a streamed tile (512 bytes, 4 clocks) feeds 4 mma,
+//   8 clocks of an A100's tensor cores; with MT = 1 two, as long as the banks are busy.
+// - A score takes one ex2, of 16 a clock and SM, and some 6 other instructions: a sixteenth of a
+//   clock, where its products take 6 D / 2048, three sixteenths at D = 64.
 // - Dropout: a Philox block (about 60 instructions) for four weights, or for each where the number
-// of
-//   keys is no multiple of 4, in both kernels. Masks are read in the order of the fragments: 4 or 8
-//   neighbouring elements a row; the rest of a sector is found in L1 by the tiles that follow.
+//   of keys is no multiple of 4, in every launch.
+// - Masks are read in the order of the fragments, 4 or 8 neighbouring elements a row; the rest of a
+//   sector is for the tiles that follow, out of L1.
 // float32 runs as three TF32 products.
+//
 // Never run on hardware: executed under the emulator only.
-#include <algorithm>
-
 #include "attention/attention.h"
 #include "attention/scores.cuh"
 #include "attention/tile.cuh"
@@ -45,22 +44,23 @@ using namespace attention_detail;
 
 namespace {
 
-enum class Role { query, key };
+// What a launch gives: gq; gk; gv; or gk and gv.
+enum class Role { query, key, value, key_and_value };
 
 template <class T, int D, Role role>
 struct BackwardTiles {
     static constexpr bool half = sizeof(T) == 2;
-    static constexpr bool keys = role == Role::key;
+    static constexpr bool keys = role != Role::query;  // owns keys
+    static constexpr bool first = role != Role::value; // a sum of gS: gq or gk
+    static constexpr bool second = role == Role::value || role == Role::key_and_value; // gv
     static constexpr int MT = half && D == 64 && !keys ? 2 : 1; // what the registers allow
     static constexpr int column_groups = D == 256 ? 2 : 1;
     static constexpr int row_groups = D == 256 ? (half ? 4 : 2) : half && D == 128 ? 8 : 4;
     static constexpr int BM = row_groups * MT * 16;
-    static constexpr int BN = half      ? (D == 256              ? 16
-                                           : D == 128 || MT == 2 ? 32
-                                                                 : 64)
-                              : D == 64 ? 32
-                                        : 16;
-    static constexpr int stages = !half && D == 256 ? 1 : 2; // of 99 KB, which every GPU has
+    // of a streamed tile
+    static constexpr int bytes = D == 64 && half && !keys ? 4096 : D == 256 && !half ? 16384 : 8192;
+    static constexpr int BN = bytes / (D * int(sizeof(T)));
+    static constexpr int stages = !half && D == 256 ? 1 : 2;
     static constexpr int columns = D / column_groups;
     static constexpr int threads = row_groups * column_groups * 32;
 };
@@ -76,7 +76,8 @@ struct alignas(16) RowStatistics {
 template <class T, int D, Role role>
 struct BackwardShared {
     using C = BackwardTiles<T, D, role>;
-    Tile<T, C::BM, D> own1, own2; // q and g, or k and v
+    Tile<T, C::BM, D> own1;                // q or k
+    Tile<T, C::first ? C::BM : 8, D> own2; // g or v, for gP
     Tile<T, C::BN, D> streamed1[C::stages], streamed2[C::stages];
     RowStatistics rows[C::stages][C::keys ? C::BN : 1];
 };
@@ -171,8 +172,9 @@ __global__ void __launch_bounds__(BackwardTiles<T, D, role>::threads, 1)
     };
     load_tile<C::threads>(s.own1, matrix<T>(own1, b, h), own1.row_stride, own0, rows, a.size,
                           own1.aligned);
-    load_tile<C::threads>(s.own2, matrix<T>(own2, b, h), own2.row_stride, own0, rows, a.value_size,
-                          own2.aligned);
+    if constexpr (C::first)
+        load_tile<C::threads>(s.own2, matrix<T>(own2, b, h), own2.row_stride, own0, rows,
+                              a.value_size, own2.aligned);
     load(0, start);
     ptx::cp_async_commit();
 
@@ -196,8 +198,8 @@ __global__ void __launch_bounds__(BackwardTiles<T, D, role>::threads, 1)
     };
     const int steps = steps_of<T>(a.size), value_steps = steps_of<T>(a.value_size);
 
-    float sum1[MT][DT][4] = {};                       // gS times q or k
-    float sum2[keys ? MT : 1][keys ? DT : 1][4] = {}; // P' g
+    float sum1[C::first ? MT : 1][C::first ? DT : 1][4] = {};   // gS times q or k
+    float sum2[C::second ? MT : 1][C::second ? DT : 1][4] = {}; // P' g
     int stage = 0;
     for (Position at = start; at.head != end_head;) {
         Position next = at;
@@ -211,7 +213,8 @@ __global__ void __launch_bounds__(BackwardTiles<T, D, role>::threads, 1)
 
         float p[MT][NT][4] = {}, gp[MT][NT][4] = {};
         multiply_rows(p, s.own1, row0, s.streamed1[stage], steps);
-        multiply_rows(gp, s.own2, row0, s.streamed2[stage], value_steps);
+        if constexpr (C::first)
+            multiply_rows(gp, s.own2, row0, s.streamed2[stage], value_steps);
 
         const Scores<T> rule{a, b, keys ? at.head : h};
         const Place<keys> place{own0 + row0 + g, at.row + t2};
@@ -241,13 +244,14 @@ __global__ void __launch_bounds__(BackwardTiles<T, D, role>::threads, 1)
                 gp[m][j][i] = p[m][j][i] * (gp[m][j][i] - row.delta);
             });
         }
-        if constexpr (keys) {
+        if constexpr (C::second) {
             if (a.threshold)
                 for_each<MT, NT>([&](int m, int j, int i) {
                     p[m][j][i] = kept[m] >> (j * 4 + i) & 1 ? p[m][j][i] : 0.f;
                 });
             multiply_scores(sum2, p, s.streamed2[stage], col0);
-        } else if (d.mask != nullptr && col0 == 0) {
+        }
+        if (!keys && d.mask != nullptr && col0 == 0) {
             T* const matrix_of_head = static_cast<T*>(d.mask) + rule.row(0) * a.keys;
             for_each<MT, NT>([&](int m, int j, int i) {
                 const int query = place.query(m, j, i), key = place.key(m, j, i);
@@ -255,7 +259,8 @@ __global__ void __launch_bounds__(BackwardTiles<T, D, role>::threads, 1)
                     matrix_of_head[int64_t(query) * a.keys + key] = T(gp[m][j][i]);
             });
         }
-        multiply_scores(sum1, gp, s.streamed1[stage], col0);
+        if constexpr (C::first)
+            multiply_scores(sum1, gp, s.streamed1[stage], col0);
 
         at = next;
         if (C::stages == 2) {
@@ -281,9 +286,12 @@ __global__ void __launch_bounds__(BackwardTiles<T, D, role>::threads, 1)
                                         static_cast<T*>(to) + int64_t(head) * rows * size,
                                         own0 + row0, rows, size);
     };
-    finish(s.own1, sum1, a.scale, keys ? d.key : d.query, a.size);
-    if constexpr (keys)
+    if constexpr (C::first)
+        finish(s.own1, sum1, a.scale, keys ? d.key : d.query, a.size);
+    if constexpr (C::first && C::second)
         finish(s.own2, sum2, a.keep_scale, d.value, a.value_size);
+    else if constexpr (C::second)
+        finish(s.own1, sum2, a.keep_scale, d.value, a.value_size);
 }
 
 template <class T>
@@ -302,7 +310,7 @@ cudaError_t launch_statistics(const Attention& a, const AttentionGradients& d,
 template <class T, int D, Role role>
 cudaError_t launch_gradients(const Attention& a, const AttentionGradients& d, cudaStream_t stream) {
     using C = BackwardTiles<T, D, role>;
-    static_assert(sizeof(BackwardShared<T, D, role>) <= 99 * 1024);
+    static_assert(sizeof(BackwardShared<T, D, role>) <= 99 * 1024, "what every GPU has");
     const int64_t rows = C::keys ? a.keys : a.queries;
     const int64_t blocks =
         a.batch * (C::keys ? a.kv_heads : a.heads) * ((rows + C::BM - 1) / C::BM);
@@ -337,8 +345,14 @@ cudaError_t attention_backward(const Attention& given, const AttentionGradients&
             error = launch_statistics<T>(a, d, stream);
         if (error == cudaSuccess)
             error = launch_gradients<T, D, Role::query>(a, d, stream);
-        if (error == cudaSuccess)
-            error = launch_gradients<T, D, Role::key>(a, d, stream);
+        if constexpr (sizeof(T) == 4 && D > 64) {
+            if (error == cudaSuccess)
+                error = launch_gradients<T, D, Role::key>(a, d, stream);
+            if (error == cudaSuccess)
+                error = launch_gradients<T, D, Role::value>(a, d, stream);
+        } else if (error == cudaSuccess) {
+            error = launch_gradients<T, D, Role::key_and_value>(a, d, stream);
+        }
         return error;
     });
 }

@@ -7,20 +7,23 @@
 // is enough.
 //
 // Limits. 4 T S D FLOPs (half of it where causal) against (2 T + 2 S) D elements: bound by
-// arithmetic from about 150 keys on (bfloat16, A100: 312 TFLOP/s / 2.0 TB/s = 156 FLOPs a byte;
+// arithmetic from some 300 keys on (bfloat16, A100: 312 TFLOP/s / 2.0 TB/s = 156 FLOPs a byte;
 // H100: 989 / 3.35 = 295, of which mma.sync reaches some 60 %).
 // - Tensor cores: 2048 FLOPs a clock and SM on an A100; a score costs 4 D, an eighth of a clock for
-// D = 64.
+//   D = 64.
 // - exp: 16 a clock and SM, a sixteenth of a clock for a score; with the maximum, the scaling, the
-// sum and the rounding some 6
-//   more instructions at 64 to 128 a clock. For D = 32 that side is the limit, for D = 128 the
-//   tensor cores.
-// - Shared memory: with MT = 2 a fragment of K or V (512 bytes, 4 clocks) feeds 4 mma of 4096
-// FLOPs, 8 clocks: half of what
-//   the banks can give. Tiles of K and V are read by T / BM blocks, from L2.
+//   sum and the rounding some 6 more instructions at 64 to 128 a clock. For D = 32 that side is the
+//   limit, for D = 128 the tensor cores.
+// - Shared memory: with MT = 2 a fragment of K or V (512 bytes, 4 clocks) feeds 4 mma, 8 clocks:
+//   half of what the banks can give. Tiles of K and V are read by T / BM blocks, from L2.
+// - Heads are padded to 64, 128 or 256 columns; q k' skips steps of zeros, p v does not.
 // float32 runs as three TF32 products: 156 / 3 = 52 TFLOP/s at best on an A100, where FMA has 19.5.
-// Dropout regenerates its mask: a Philox block (about 60 instructions) for two weights, which then
-// is the limit. Never run on hardware: executed under the emulator only.
+// At D = 256 two warps share rows there, each with half of the columns of y, and both work out the
+// scores (6 T S D FLOPs): registers hold no more.
+// Dropout regenerates its mask: a Philox block (about 60 instructions) for four weights, or for
+// each where the number of keys is no multiple of 4; that then is the limit.
+//
+// Never run on hardware: executed under the emulator only.
 #include "attention/attention.h"
 
 #include "attention/scores.cuh"

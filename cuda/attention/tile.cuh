@@ -5,7 +5,7 @@
 // so that the eight rows which one phase of ldmatrix reads fall on different banks.
 //
 // float32 products are three TF32 products of operands split into x = big + small, each of 11 bits:
-// what is left out, small * small, is below 2^-22 of the product.
+// what is left out, small * small and the last bits of small, is some 2^-22 of the product.
 #pragma once
 
 #include "core/device.cuh"
@@ -88,7 +88,7 @@ __device__ __forceinline__ uint32_t pack(float x, float y, bfloat16) {
     return u;
 }
 
-// What one mma takes of A (16 rows) and of B (8 columns), for elements of type T.
+// What a k-step takes of A (16 rows) and of B (16 columns), for elements of type T.
 template <class T>
 struct Fragments {
     static constexpr int tiles_per_step =
@@ -96,7 +96,8 @@ struct Fragments {
     struct A {
         uint32_t r[4];
     };
-    using B = uint32_t[2];
+    using B = uint32_t[2][2];
+    static constexpr bool promotes = false;
 
     static __device__ __forceinline__ void finish(A&) {}
 
@@ -105,11 +106,13 @@ struct Fragments {
         return {{pack(even[0], even[1], T{}), pack(even[2], even[3], T{}),
                  pack(odd[0], odd[1], T{}), pack(odd[2], odd[3], T{})}};
     }
-    static __device__ __forceinline__ void mma(float (&d)[4], const A& a, const B& b) {
-        if constexpr (sizeof(T) == 2 && std::is_same_v<T, float16>)
-            ptx::mma_m16n8k16_f16(d, a.r, b);
-        else
-            ptx::mma_m16n8k16_bf16(d, a.r, b);
+    static __device__ __forceinline__ void multiply(float (&d)[2][4], const A& a, const B& b) {
+#pragma unroll
+        for (int n = 0; n < 2; n++)
+            if constexpr (std::is_same_v<T, float16>)
+                ptx::mma_m16n8k16_f16(d[n], a.r, b[n]);
+            else
+                ptx::mma_m16n8k16_bf16(d[n], a.r, b[n]);
     }
 };
 
@@ -119,12 +122,16 @@ struct Fragments<float> {
     struct A {
         uint32_t r[4], small[4];
     };
-    using B = uint32_t[2];
+    using B = uint32_t[2][2];
+    static constexpr bool promotes = true;
 
+    // big: x to 11 bits, ties away from zero, by two instructions, where cvt.rna.tf32 becomes four.
+    // small: the rest, of which tensor cores take 11 bits. Where big made a zero of a NaN, small is
+    // NaN.
     static __device__ __forceinline__ void split(uint32_t& big, uint32_t& small) {
         const float x = __uint_as_float(big);
-        big = ptx::cvt_tf32(x);
-        small = ptx::cvt_tf32(x - __uint_as_float(big));
+        big = (big + 0x1000u) & 0xffffe000u;
+        small = __float_as_uint(x - __uint_as_float(big));
     }
     static __device__ __forceinline__ void finish(A& a) {
 #pragma unroll
@@ -140,13 +147,22 @@ struct Fragments<float> {
         finish(a);
         return a;
     }
-    static __device__ __forceinline__ void mma(float (&d)[4], const A& a, const B& b) {
-        uint32_t big[2] = {b[0], b[1]}, small[2];
-        split(big[0], small[0]);
-        split(big[1], small[1]);
-        ptx::mma_m16n8k8_tf32(d, a.small, big);
-        ptx::mma_m16n8k8_tf32(d, a.r, small);
-        ptx::mma_m16n8k8_tf32(d, a.r, big);
+    static __device__ __forceinline__ void multiply(float (&d)[2][4], const A& a, const B& b) {
+        uint32_t big[2][2], small[2][2];
+#pragma unroll
+        for (int n = 0; n < 2; n++)
+#pragma unroll
+            for (int i = 0; i < 2; i++)
+                big[n][i] = b[n][i], split(big[n][i], small[n][i]);
+#pragma unroll
+        for (int n = 0; n < 2; n++)
+            ptx::mma_m16n8k8_tf32(d[n], a.small, big[n]);
+#pragma unroll
+        for (int n = 0; n < 2; n++)
+            ptx::mma_m16n8k8_tf32(d[n], a.r, small[n]);
+#pragma unroll
+        for (int n = 0; n < 2; n++)
+            ptx::mma_m16n8k8_tf32(d[n], a.r, big[n]);
     }
 };
 
@@ -200,30 +216,59 @@ __device__ __forceinline__ int steps_of(int size) {
     return (size + per_pair - 1) / per_pair * 2;
 }
 
+// acc += the sum over `steps` k-steps of fragments a[step] and load(b, step): 16 * MT rows, 16
+// columns. Tensor cores round their sums towards zero: where float32 is wanted, few of them are
+// added up there, and the rest outside, to nearest.
+template <class T, int MT, int steps, int NT, class Load>
+__device__ __forceinline__ void multiply_add(float (&acc)[MT][NT][4], int column_tile,
+                                             const typename Fragments<T>::A (&a)[steps][MT],
+                                             Load&& load) {
+    float sum[MT][2][4];
+#pragma unroll
+    for (int m = 0; m < MT; m++)
+#pragma unroll
+        for (int n = 0; n < 2; n++)
+#pragma unroll
+            for (int i = 0; i < 4; i++)
+                sum[m][n][i] = Fragments<T>::promotes ? 0.f : acc[m][column_tile + n][i];
+#pragma unroll
+    for (int k = 0; k < steps; k++) {
+        typename Fragments<T>::B b;
+        load(b, k);
+#pragma unroll
+        for (int m = 0; m < MT; m++)
+            Fragments<T>::multiply(sum[m], a[k][m], b);
+    }
+#pragma unroll
+    for (int m = 0; m < MT; m++)
+#pragma unroll
+        for (int n = 0; n < 2; n++)
+#pragma unroll
+            for (int i = 0; i < 4; i++) {
+                float& x = acc[m][column_tile + n][i];
+                x = Fragments<T>::promotes ? x + sum[m][n][i] : sum[m][n][i];
+            }
+}
+
 // acc (16 * MT rows, 8 * NT columns) += rows of `a` times rows of `b`: both tiles with k along
 // their rows, of which `steps` k-steps are not zeros.
 template <int MT, int NT, class T, int RA, int RB, int D>
 __device__ __forceinline__ void multiply_rows(float (&acc)[MT][NT][4], Tile<T, RA, D>& a, int row0,
                                               Tile<T, RB, D>& b, int steps) {
 #pragma unroll 1
-    for (int pair = 0; pair < steps; pair += 2)
+    for (int first = 0; first < steps; first += 2) {
+        typename Fragments<T>::A fa[2][MT];
 #pragma unroll
-        for (int k = pair; k < pair + 2; k++) {
-            typename Fragments<T>::A fa[MT];
+        for (int k = 0; k < 2; k++)
 #pragma unroll
             for (int m = 0; m < MT; m++)
-                fa[m] = load_a(a, row0 + m * 16, k);
+                fa[k][m] = load_a(a, row0 + m * 16, first + k);
 #pragma unroll
-            for (int j = 0; j < NT; j += 2) {
-                uint32_t fb[2][2];
-                load_b(fb, b, j * 8, k);
-#pragma unroll
-                for (int m = 0; m < MT; m++) {
-                    Fragments<T>::mma(acc[m][j], fa[m], fb[0]);
-                    Fragments<T>::mma(acc[m][j + 1], fa[m], fb[1]);
-                }
-            }
-        }
+        for (int j = 0; j < NT; j += 2)
+            multiply_add<T>(acc, j, fa, [&](typename Fragments<T>::B& fb, int k) {
+                load_b(fb, b, j * 8, first + k);
+            });
+    }
 }
 
 // acc (16 * MT rows, 8 * DT columns) += scores (16 * MT rows, 8 * NT columns), rounded to T, times
@@ -232,24 +277,19 @@ template <int MT, int NT, int DT, class T, int R, int D>
 __device__ __forceinline__ void multiply_scores(float (&acc)[MT][DT][4],
                                                 const float (&scores)[MT][NT][4],
                                                 Tile<T, R, D>& tile, int col0) {
-    constexpr int per_step = Fragments<T>::tiles_per_step;
+    constexpr int per_step = Fragments<T>::tiles_per_step, steps = NT / per_step;
+    typename Fragments<T>::A fa[steps][MT];
 #pragma unroll
-    for (int j = 0; j < NT; j += per_step) {
-        typename Fragments<T>::A fa[MT];
+    for (int k = 0; k < steps; k++)
 #pragma unroll
         for (int m = 0; m < MT; m++)
-            fa[m] = Fragments<T>::from_scores(scores[m][j], scores[m][j + per_step - 1]);
+            fa[k][m] = Fragments<T>::from_scores(scores[m][k * per_step],
+                                                 scores[m][(k + 1) * per_step - 1]);
 #pragma unroll
-        for (int d = 0; d < DT; d += 2) {
-            uint32_t fb[2][2];
-            load_b_trans(fb, tile, j * 8, col0 + d * 8);
-#pragma unroll
-            for (int m = 0; m < MT; m++) {
-                Fragments<T>::mma(acc[m][d], fa[m], fb[0]);
-                Fragments<T>::mma(acc[m][d + 1], fa[m], fb[1]);
-            }
-        }
-    }
+    for (int d = 0; d < DT; d += 2)
+        multiply_add<T>(acc, d, fa, [&](typename Fragments<T>::B& fb, int k) {
+            load_b_trans(fb, tile, k * per_step * 8, col0 + d * 8);
+        });
 }
 
 // Accumulators (16 * MT rows, 8 * DT columns) times a factor for each row, rounded, to a tile from

@@ -8,11 +8,12 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 import pytest
+from tests.cuda.common import hooks
+from tests.cuda.hardware import gpu, with_host_arrays
 
 import fastnn
 import fastnn.nn as nn
 import fastnn.nn.functional as F
-from fastnn.backends import gpu
 from fastnn.backends import numpy as spec
 from fastnn.backends.gpu._arrays import kernels
 
@@ -261,6 +262,24 @@ def test_large_scores_keep_their_total() -> None:
     assert total.item() == 3.0
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_nan(dtype: Any) -> None:
+    """A NaN reaches what the specification says, whatever its bits: those of CUDA's own are all ones."""
+    rng = np.random.default_rng(0)
+    q, k, v, g = (rng.normal(size=(1, 1, n, 24)).astype(dtype) for n in (20, 30, 30, 20))
+    q[0, 0, 3, 5] = np.nan
+    g[0, 0, 7, 2] = np.nan
+    for x, at in ((q, (0, 0, 3, 5)), (g, (0, 0, 7, 2))):
+        bits = x.view(np.uint32 if dtype == np.float32 else np.uint16)
+        bits[at] = 0x7FFFFFFF if dtype == np.float32 else 0x7FFF
+    y, top, total = gpu.attention(q, k, v, None, 0.2, False)
+    got = (y, *gpu.attention_backward(g, q, k, v, None, y, top, total, 0.2, False, False)[:3])
+    saved = spec.attention(q, k, v, None, 0.2, False)
+    run = (g, q, k, v, None, *saved, 0.2, False, False)
+    for a, b in zip(got, (saved[0], *spec.attention_backward(*run)[:3]), strict=True):
+        np.testing.assert_array_equal(np.isnan(a), np.isnan(b))
+
+
 def test_other_numbers_of_dims() -> None:
     rng = np.random.default_rng(0)
     for lead in [(), (3,), (2, 2, 3)]:
@@ -315,7 +334,7 @@ def test_wrong_arguments_of_the_gradients() -> None:
         "offset": 0,
         "stream": 0,
     }
-    kernel = kernels.attention_backward
+    kernel = with_host_arrays(kernels.attention_backward)
     for wrong, error, text in (
         ({"g": np.zeros((1, 1, 3, 8), np.float32)}, ValueError, "g must have shape"),
         ({"y": np.zeros((1, 2, 3, 4), np.float32)}, ValueError, "y must have shape"),
@@ -340,7 +359,7 @@ def test_wrong_arguments_of_the_gradients() -> None:
             kernel(**{**right, **wrong})
 
 
-@pytest.mark.skipif(kernels.emulator_mode() != "hooks", reason="only hooks see every access")
+@pytest.mark.skipif(not hooks(), reason="only instrumented kernels are counted")
 @pytest.mark.parametrize("size", [64, 128, 256])
 @pytest.mark.parametrize("dtype", [np.float32, ml_dtypes.bfloat16])
 def test_memory_requests(dtype: Any, size: int, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -365,7 +384,8 @@ def test_memory_requests(dtype: Any, size: int, monkeypatch: pytest.MonkeyPatch)
             assert row["bytes"] >= 0.9 * 32 * row["cost"], row
         elif not (access == "shared store 8" and dtype == np.float32):
             assert row["cost"] == row["ideal"], row
-    assert len({name for name, _ in seen}) == 3
+    launches = 4 if dtype == np.float32 and size > 64 else 3
+    assert len({name for name, _ in seen}) == launches
     assert {access for _, access in seen} >= {"shared load 16", "global load 16", "global store 16"}
 
 

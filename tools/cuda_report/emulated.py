@@ -72,9 +72,10 @@ def _launches() -> dict[str, Callable[[], Any]]:
         "random": lambda: gpu.dropout(x, 0.5, 1, 0),
         "gemm": lambda: [gpu.matmul(a, a) for a in (x, x.astype(half), x.astype(brain))],
         "attention": lambda: [
-            gpu.attention(a, a, a, None, 0.125, causal)
+            gpu.attention_backward(a, a, a, a, None, *saved, 0.125, causal, False)
             for a in (heads, heads.astype(brain))
             for causal in (False, True)
+            for saved in [gpu.attention(a, a, a, None, 0.125, causal)]
         ],
     }
 
