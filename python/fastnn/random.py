@@ -19,6 +19,7 @@ from ._device import CPU, of, place, place_beside, preserve_format, prototype, s
 from .autograd.output import accepts_out
 from .backends import by_type
 from .ops.creation import takes_size
+from .ops.transfer import on_host
 
 if TYPE_CHECKING:
     from .tensor import Tensor
@@ -474,6 +475,7 @@ def multinomial(
     )
 
 
+@on_host
 def poisson(input: Tensor, generator: Generator | None = None) -> Tensor:
     """Numbers of events with the mean in ``input``, in its dtype: by inversion, of the normal approximation above 500.
 

@@ -32,7 +32,7 @@ import numpy as np
 import numpy.typing as npt
 
 import fastnn
-from fastnn import _torch_file
+from fastnn import _device, _torch_file
 from fastnn._dtype import ALL
 from fastnn.utils._files import atomic_path
 
@@ -179,6 +179,7 @@ class _Encoder:
         self.arrays: dict[str, Array] = {}
         self._names: dict[tuple[Any, ...], str] = {}
         self._owners: list[Array] = []  # keeps memory alive, so that an address means one array
+        self._copies: dict[tuple[Any, ...], Array] = {}  # of arrays on a device
 
     def encode(self, value: Any, path: tuple[str, ...]) -> Any:
         if value is None or type(value) in (bool, int, str):
@@ -187,7 +188,7 @@ class _Encoder:
             return value if math.isfinite(value) else {"float": repr(value)}
         if isinstance(value, fastnn.Tensor):
             kind = "parameter" if isinstance(value, fastnn.nn.Parameter) else "tensor"
-            node: dict[str, Any] = {kind: self.add(value.detach().cpu().numpy(), path)}
+            node: dict[str, Any] = {kind: self.add(self._host(value._data), path)}
             if value.requires_grad:
                 node["requires_grad"] = True
             return node
@@ -216,6 +217,16 @@ class _Encoder:
             [self.encode(key, (*path, "(key)")), self.encode(value, (*path, str(key)))]
             for key, value in items
         ]
+
+    def _host(self, array: Any) -> Array:
+        """The array on the CPU: one copy of one array on a device."""
+        if isinstance(array, np.ndarray):
+            return array
+        identity = (_device.address(array), array.shape, array.strides, array.dtype)
+        if identity not in self._copies:
+            self._owners.append(array)
+            self._copies[identity] = _device.place(array, _device.CPU)
+        return self._copies[identity]
 
     def add(self, array: Array, path: tuple[str, ...]) -> str:
         """Stores the array, unless that memory is stored already; returns its name."""

@@ -154,7 +154,8 @@ class NegativeBinomial(_Counts):
     def sample(self, sample_shape: Sequence[int] = ()) -> Tensor:
         shape = self._extended_shape(sample_shape)
         with fastnn.no_grad():
-            drawn = fastnn.from_numpy(gamma_array(self.total_count.expand(shape)._data))
+            count = self.total_count.expand(shape)
+            drawn = fastnn.from_numpy(gamma_array(count.cpu()._data)).to(count.device)
             return fastnn.poisson(drawn * fastnn.exp(self.logits)).to(self.total_count.dtype)
 
     def log_prob(self, value: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .._core import make
+from .._core import as_array, make
 from ..tensor import Tensor
 
 __all__ = [
@@ -207,7 +207,7 @@ class _Real(Constraint):
     """Numbers that are not NaN."""
 
     def check(self, value: Tensor) -> Tensor:
-        return make(np.asarray(value._data == value._data))
+        return make(as_array(value._data == value._data))
 
 
 class _GreaterThan(_Bounded):
@@ -317,7 +317,7 @@ class _Square(Constraint):
 
     def check(self, value: Tensor) -> Tensor:
         d = value._data
-        return make(np.full(d.shape[:-2], d.shape[-2] == d.shape[-1]))
+        return make(np.full_like(d, d.shape[-2] == d.shape[-1], np.bool_, shape=d.shape[:-2]))
 
 
 class _Symmetric(_Square):

@@ -11,6 +11,7 @@ from .._core import make
 from ..autograd.grad_mode import mode
 from ..autograd.node import Node, edge_of
 from ..backends import by_type
+from .transfer import on_host
 
 if TYPE_CHECKING:
     from ..tensor import Tensor
@@ -79,6 +80,7 @@ class StandardGammaBackward0(Node):
         return ((g * gamma_slope(shape._data, x)).astype(g.dtype),)
 
 
+@on_host
 def standard_gamma(shape: Tensor, generator: random.Generator | None = None) -> Tensor:
     """Gamma distributed numbers of rate 1, differentiable (once) with respect to the shape parameter."""
     data = shape._data
@@ -93,6 +95,7 @@ def standard_gamma(shape: Tensor, generator: random.Generator | None = None) -> 
 _SPLIT_ABOVE = 64
 
 
+@on_host
 def binomial(count: Tensor, prob: Tensor, generator: random.Generator | None = None) -> Tensor:
     """The number of successes in ``count`` trials of probability ``prob``, in the dtype of ``count``.
 

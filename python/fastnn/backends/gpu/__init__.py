@@ -94,7 +94,7 @@ from fastnn.backends.gpu.softmax import (
     softmax as softmax,
     softmax_backward as softmax_backward,
 )
-from fastnn.backends.gpu.volume import (
+from fastnn.backends.gpu.volume import (  # type: ignore[assignment]  # the specification has an option more
     conv3d as conv3d,
     conv3d_input_grad as conv3d_input_grad,
     conv3d_weight_grad as conv3d_weight_grad,

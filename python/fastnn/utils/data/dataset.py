@@ -270,7 +270,7 @@ def random_split(
                 "Sum of input lengths does not equal the length of the input dataset! "
                 f"random_split got lengths {list(lengths)} for {total} samples"
             )
-    order = fastnn.randperm(total, generator=generator).numpy().tolist()
+    order = fastnn.randperm(total, generator=generator, device="cpu").numpy().tolist()
     ends = itertools.accumulate(sizes)
     return [Subset(dataset, order[end - size : end]) for size, end in zip(sizes, ends, strict=True)]
 

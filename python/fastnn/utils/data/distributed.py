@@ -71,7 +71,7 @@ class DistributedSampler(Sampler[int]):
         order: npt.NDArray[Any] = np.arange(n)
         if self.shuffle:
             generator = fastnn.Generator().manual_seed(self.seed + self.epoch)
-            order = fastnn.randperm(n, generator=generator).numpy()
+            order = fastnn.randperm(n, generator=generator, device="cpu").numpy()
         if n and self.total_size > n:
             order = np.resize(order, self.total_size)  # repeats from the start
         return order[self.rank : self.total_size : self.num_replicas].astype(np.int64)

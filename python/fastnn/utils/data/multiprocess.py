@@ -75,7 +75,7 @@ class WorkerIterator:
         self._persistent = persistent
         self._length = length
         self._broken: str | None = None
-        base_seed = int(fastnn.randint(0, 2**62, (1,), generator=generator).item())
+        base_seed = int(fastnn.randint(0, 2**62, (1,), generator=generator, device="cpu").item())
         self._workers: list[_Worker] = []
         self._finalizer = weakref.finalize(self, _stop, self._workers, os.getpid())
         try:

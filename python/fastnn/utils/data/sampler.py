@@ -106,10 +106,15 @@ class RandomSampler(_ArraySampler):
         """The epoch's indices, as an array."""
         n, wanted = len(self.data_source), self.num_samples
         if self.replacement:
-            drawn: Indices = fastnn.randint(n, (wanted,), generator=self.generator).numpy()
+            drawn: Indices = fastnn.randint(
+                n, (wanted,), generator=self.generator, device="cpu"
+            ).numpy()
             return drawn
         rounds = math.ceil(wanted / n)
-        orders = [fastnn.randperm(n, generator=self.generator).numpy() for _ in range(rounds)]
+        orders = [
+            fastnn.randperm(n, generator=self.generator, device="cpu").numpy()
+            for _ in range(rounds)
+        ]
         return np.concatenate(orders)[:wanted]
 
     def __len__(self) -> int:
@@ -129,7 +134,7 @@ class SubsetRandomSampler(_ArraySampler):
 
     def index_array(self) -> Indices:
         """The epoch's indices, as an array."""
-        order = fastnn.randperm(len(self.indices), generator=self.generator).numpy()
+        order = fastnn.randperm(len(self.indices), generator=self.generator, device="cpu").numpy()
         chosen: Indices = np.asarray(self.indices, dtype=np.int64)[order]
         return chosen
 
@@ -248,7 +253,7 @@ class BatchSampler(Sampler[list[int]]):
 def _uniform(n: int, generator: fastnn.Generator | None) -> npt.NDArray[np.float64]:
     """n numbers in [0, 1) with 53 random bits."""
     drawn: npt.NDArray[np.float64] = fastnn.rand(
-        n, generator=generator, dtype=fastnn.float64
+        n, generator=generator, dtype=fastnn.float64, device="cpu"
     ).numpy()
     return drawn
 
