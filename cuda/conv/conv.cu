@@ -1,6 +1,7 @@
 // Convolution and its gradients: which kernel serves which.
 //
-//   few channels in a group       direct.cu, direct_weight.cu
+//   few channels in a group,
+//   or few taps and channels      direct.cu, direct_weight.cu
 //   float16, bfloat16             conv_half.cu   tensor cores
 //   float32, highest precision    conv_fma.cu    CUDA cores
 //   float32, high or medium       conv_tf32.cu   tensor cores: three TF32 products, or one
@@ -46,12 +47,16 @@ cudaError_t run(const Pass& p, char* workspace, cudaStream_t stream) {
                                                : conv_tf32(p, plan, workspace, stream);
 }
 
+bool has_weights(const Convolution& call) {
+    return call.x.c > 0 && call.y.c > 0;
+}
+
 cudaError_t weight_gradient(const Convolution& call, cudaStream_t stream) {
-    const ConvPlan plan = weight_gradient_plan(call);
-    if (plan.m == 0 || plan.n == 0)
+    if (!has_weights(call))
         return cudaSuccess;
     if (wants_direct_weight_gradient(call))
         return direct_weight_gradient(call, stream);
+    const ConvPlan plan = weight_gradient_plan(call);
     if (is_half(call.dtype))
         return weight_gradient_half(call, plan, stream);
     return on_cuda_cores(call.dtype, call.precision) ? weight_gradient_fma(call, plan, stream)
@@ -79,6 +84,8 @@ bool conv_fits(const Convolution& call) {
 }
 
 size_t conv_workspace(const Convolution& call, ConvKind kind) {
+    if (kind == ConvKind::weight_gradient && !has_weights(call))
+        return 0;
     if (kind == ConvKind::weight_gradient)
         return wants_direct_weight_gradient(call) ? direct_weight_gradient_workspace(call)
                                                   : weight_gradient_plan(call).all;

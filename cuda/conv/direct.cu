@@ -1,5 +1,5 @@
-// Convolutions of few channels in a group, depthwise ones above all: a thread sums some results
-// itself.
+// Convolutions of few channels in a group, depthwise ones above all, and of float32 images of one
+// channel: a thread sums some results itself.
 //
 // Depthwise, 2 KH KW FLOPs an element of the result, which is moved once as is the source: memory
 // is the limit (2.0 TB/s on an A100) while the caches keep up with the taps. A thread has four
@@ -170,7 +170,11 @@ bool aligned(const void* p) {
 bool wants_direct(const Pass& p) {
     if (p.method != ConvMethod::automatic)
         return p.method == ConvMethod::direct;
-    return (p.groups > 1 && p.rows * p.channels <= 16) || (p.rows <= 4 && p.channels <= 64);
+    if (p.groups > 1 && p.rows * p.channels <= 16)
+        return true;
+    // a tile's rows, or its sum, would be zeros for the most part
+    return (p.rows <= 4 && p.channels <= 64) ||
+           (on_cuda_cores(p.dtype, p.precision) && p.channels * p.taps() <= 16);
 }
 
 // Whole vectors: depthwise, channels last on both sides, so that neighbouring channels share

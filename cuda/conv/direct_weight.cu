@@ -1,5 +1,5 @@
-// The weight's gradient where a group has few channels: a block for some channels of the result and
-// up to 3 x 3 taps.
+// The weight's gradient where a group has few channels, or an image one: a block for some channels
+// of the result and up to 3 x 3 taps.
 //
 // Depthwise, 2 KH KW FLOPs an element of g; g and x are moved once for each nine taps, and x's
 // neighbouring pixels come from the caches: memory and the caches' bandwidth are the limit. The
@@ -143,7 +143,11 @@ Division divide(const Convolution& c) {
 bool wants_direct_weight_gradient(const Convolution& c) {
     if (c.method != ConvMethod::automatic)
         return c.method == ConvMethod::direct;
-    return c.groups > 1 && c.y.c / c.groups * (c.x.c / c.groups) <= 16;
+    const int64_t rows = c.y.c / c.groups, channels = c.x.c / c.groups;
+    if (c.groups > 1 && rows * channels <= 16)
+        return true;
+    // first layers of one channel: a tile's columns would be zeros for the most part
+    return rows <= 64 && channels * c.weight.size[0] * c.weight.size[1] * c.weight.size[2] <= 16;
 }
 
 size_t direct_weight_gradient_workspace(const Convolution& c) {

@@ -9,6 +9,8 @@
 // Weights come from the workspace, always in whole vectors.
 #pragma once
 
+#include <type_traits>
+
 #include "conv/plan.h"
 #include "conv/prepare.cuh"
 #include "gemm/fma_kernel.cuh"
@@ -20,7 +22,8 @@ namespace fastnn::cuda {
 template <class Math>
 struct TensorCores {
     using T = typename Math::Element;
-    using Large = LargeMma<Math>;
+    // three products for each byte: the small tile's traffic is no limit
+    using Large = std::conditional_t<Math::promotes, SmallMma<Math>, LargeMma<Math>>;
     using Small = SmallMma<Math>;
     static constexpr bool tensor_cores = true, along_channels = true;
     static constexpr int width = 16 / int(sizeof(T));

@@ -14,7 +14,7 @@ import fastnn
 from fastnn.backends import flags
 from fastnn.backends import numpy as spec
 from fastnn.backends.gpu import conv
-from fastnn.backends.numpy._layout import is_channels_last
+from fastnn.backends.numpy._layout import is_channels_last, with_layout_of
 
 kernels: Any = conv.kernels
 forward, input_grad, weight_grad = (
@@ -68,7 +68,8 @@ DIRECT = [
     Case((1, 6, 9, 40), 18, kernel=(3, 3), padding=(2, 2), dilation=(2, 3), groups=6),
     Case((2, 12, 9, 7), 8, kernel=(2, 3), stride=(1, 2), groups=4),
     Case((2, 40, 9, 8), 3, padding=(1, 1)),
-    Case((2, 3, 9, 8), 40, kernel=(4, 4), stride=(2, 2), padding=(1, 1)),
+    Case((2, 3, 9, 8), 5, kernel=(4, 4), stride=(2, 2), padding=(1, 1)),
+    Case((2, 1, 12, 11), 37, padding=(1, 1)),
 ]
 
 
@@ -117,7 +118,7 @@ def check_forward(case: Case, dtype: Any, precision: str, last: bool, **chosen: 
     given = settings(case, precision, **chosen)
     got = forward(x, weight, bias, False, wanted.shape[2:], given)
     check(got, wanted, size, terms, dtype, precision)
-    assert is_channels_last(got) == is_channels_last(stored(wanted, last))
+    assert is_channels_last(got) == is_channels_last(with_layout_of(wanted, x))
     relu = forward(x, weight, None, True, wanted.shape[2:], given)
     wanted = spec.conv2d(exact(x), exact(weight), None, *case.geometry)
     check(relu, np.maximum(wanted, 0), size, terms, dtype, precision)
@@ -138,7 +139,7 @@ def check_input_grad(case: Case, dtype: Any, precision: str, last: bool, **chose
     got = input_grad(g, weight, case.x, settings(case, precision, **chosen))
     terms = case.o // case.groups * int(np.prod(case.kernel))
     check(got, wanted, size, terms, dtype, precision)
-    assert is_channels_last(got) == is_channels_last(stored(wanted, last))
+    assert is_channels_last(got) == is_channels_last(with_layout_of(wanted, g))
 
 
 def check_weight_grad(
@@ -190,6 +191,16 @@ def test_layouts_that_differ(method: str, dtype: Any) -> None:
     case = Case((2, 16, 7, 8), 24, padding=(1, 1))
     for last in ((False, True), (True, False)):
         check_weight_grad(case, dtype, "highest", last, method=method)
+
+
+@pytest.mark.parametrize("last", [False, True])
+def test_images_of_one_channel(last: bool) -> None:
+    """First layers, and what they give to the layer behind."""
+    case = Case((2, 1, 12, 11), 24, padding=(1, 1))
+    for dtype in (np.float32, BFLOAT16):
+        check_forward(case, dtype, "highest", False)
+        check_input_grad(case, dtype, "highest", last)
+        check_weight_grad(case, dtype, "highest", (last, False))
 
 
 THREE_DIMS: list[Case] = [

@@ -71,6 +71,12 @@ def _launches() -> dict[str, Callable[[], Any]]:
         ),
         "random": lambda: gpu.dropout(x, 0.5, 1, 0),
         "gemm": lambda: [gpu.matmul(a, a) for a in (x, x.astype(half), x.astype(brain))],
+        "conv": lambda: [
+            _conv(image.astype(dtype), groups, last)
+            for dtype in (half, np.float32)
+            for groups in (1, 16)
+            for last in (False, True)
+        ],
         "attention": lambda: [
             gpu.attention_backward(a, a, a, a, None, *saved, 0.125, causal, False)
             for a in (heads, heads.astype(brain))
@@ -78,6 +84,17 @@ def _launches() -> dict[str, Callable[[], Any]]:
             for saved in [gpu.attention(a, a, a, None, 0.125, causal)]
         ],
     }
+
+
+def _conv(image: Any, groups: int, last: bool) -> Any:
+    """A convolution, dense or depthwise, and its gradients."""
+    if last:
+        image = np.ascontiguousarray(image.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
+    weight = _normal(64 if groups == 1 else 16, 16 // groups, 3, 3, dtype=image.dtype)
+    geometry = ((1, 1), (0, 0), (1, 1), groups)
+    y = gpu.conv2d(image, weight, None, *geometry)
+    gpu.conv2d_input_grad(y, weight, image.shape, *geometry)
+    return gpu.conv2d_weight_grad(y, image, weight.shape, *geometry)
 
 
 def _lstm(gates: Any, weight: Any, h: Any, c: Any, steps: tuple[Any, bool]) -> None:
