@@ -7,8 +7,8 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 import pytest
+from tests.cuda.hardware import gpu
 
-from fastnn.backends import gpu
 from fastnn.backends import numpy as spec
 
 DTYPES = [np.float32, np.float64, np.float16, ml_dtypes.bfloat16]

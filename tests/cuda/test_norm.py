@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.cuda.common import DTYPES, assert_close, exact, normal
+from tests.cuda.hardware import gpu
 
-from fastnn.backends import gpu
 from fastnn.backends import numpy as spec
 
 # Two values are subtracted, scaled by a square root and a division, scaled and shifted; sums of up to 5000 terms in float32

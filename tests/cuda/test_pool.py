@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.cuda.common import DTYPES, assert_close, exact, normal
+from tests.cuda.hardware import gpu
 
-from fastnn.backends import gpu
 from fastnn.backends import numpy as spec
 
 # (shape, kernel, stride, padding, dilation, ceil_mode): plain; overlapping and padded; dilated; ragged with ceil_mode

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.cuda.common import DTYPES, exact, normal
+from tests.cuda.hardware import backend, gpu
 
 import fastnn
-from fastnn.backends import gpu
 from fastnn.backends import numpy as spec
 
 # seed and offset beyond 32 bits; a counter that carries into its high word, and one that wraps around
@@ -71,7 +71,7 @@ def test_dropout_of_strided_and_unaligned_input() -> None:
 
 def test_dropout_of_integers_on_a_device() -> None:
     x = np.arange(20)
-    y, mask = gpu.dropout(fastnn.tensor(x, device="cuda")._data, 0.5, 1, 2)
+    y, mask = backend.dropout(fastnn.tensor(x, device="cuda")._data, 0.5, 1, 2)
     wanted, wanted_mask = spec.dropout(x, 0.5, 1, 2)
     np.testing.assert_array_equal(mask.get(), wanted_mask)
     np.testing.assert_array_equal(y.get(), wanted)

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.cuda.common import DTYPES, assert_close, exact, normal
+from tests.cuda.hardware import gpu
 
-from fastnn.backends import gpu
 from fastnn.backends import numpy as spec
 
 # Every way of holding a row (1, 4, 16 registers of a warp; a block; memory), several blocks with a ragged last one, and columns
