@@ -179,6 +179,10 @@ void end_block_mbarriers() {
     for (const MBarrier& b : barriers)
         if (!b.copies.empty())
             report("the bulk copy at %s was not waited for", place(b.copies[0].site).c_str());
+        else if (b.pending != b.count)
+            report("the block ended within phase %u of the mbarrier of %s: %u of %u arrivals "
+                   "(its count is wrong, or threads are gone)",
+                   b.phase, place(b.initialised).c_str(), b.count - b.pending, b.count);
 }
 
 std::string describe_mbarriers() {

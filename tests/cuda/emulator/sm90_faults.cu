@@ -9,7 +9,7 @@ using emulator_tests::map_of;
 struct Shared {
     alignas(1024) unsigned char a[2][8192];
     alignas(1024) unsigned char b[2][8192];
-    uint64_t full[2], empty[2];
+    uint64_t full[2], empty[2], odd;
 };
 constexpr unsigned stage_bytes = 16384;
 __device__ Shared& prepare() {
@@ -246,6 +246,14 @@ KERNEL(too_many_arrivals) {
     __syncthreads();
     if (threadIdx.x == 0)
         ptx::mbarrier_arrive(&s.full[0]); // BUG too_many_arrivals
+}
+KERNEL(left_over_arrival) { // of three warps, where two are counted
+    Shared& s = prepare();
+    if (threadIdx.x == 0)
+        ptx::mbarrier_init(&s.odd, 2); // BUG left_over_arrival
+    __syncthreads();
+    if (threadIdx.x % 32 == 0 && threadIdx.x < 96)
+        ptx::mbarrier_arrive(&s.odd);
 }
 KERNEL(phase_passed_by) { // of two that wait, one runs ahead and completes the next phase too
     Shared& s = prepare();

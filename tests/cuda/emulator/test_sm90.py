@@ -149,6 +149,7 @@ IN_EVERY_BUILD = {
     "wrong_parity": "",
     "no_mbarrier": "no mbarrier was initialised there",
     "too_many_arrivals": "more arrivals than the 1 of mbarrier.init",
+    "left_over_arrival": "1 of 2 arrivals",
     "misaligned_tile": "not aligned to 1024 bytes",
     "load_never_waited": "was not waited for",
     "load_out_of_bounds": "outside every buffer",
