@@ -68,10 +68,12 @@ endif()
 
 if(NOT FASTNN_CUDA_MISSING)
     pybind11_add_module(_cuda MODULE NO_EXTRAS ${cuda_bindings} ${cuda_kernels})
-    target_compile_features(_cuda PRIVATE cxx_std_20 cuda_std_20)
+    target_compile_features(_cuda PRIVATE cxx_std_20)
     target_include_directories(_cuda PRIVATE cuda)
     target_include_directories(_cuda SYSTEM PRIVATE ${CMAKE_CUDA_TOOLKIT_INCLUDE_DIRECTORIES})
     target_compile_options(_cuda PRIVATE "$<$<COMPILE_LANGUAGE:CXX>:${cuda_warnings}>"
+        # (CMake 3.25 does not know the dialects of nvcc 13.)
+        $<$<COMPILE_LANGUAGE:CUDA>:-std=c++20>
         $<$<AND:$<COMPILE_LANGUAGE:CUDA>,$<BOOL:${FASTNN_WERROR}>>:-Werror=all-warnings>)
     target_link_directories(_cuda PRIVATE ${FASTNN_CUDA_LIBRARIES})
     set_target_properties(_cuda PROPERTIES ${share_headers} CUDA_ARCHITECTURES "${FASTNN_CUDA_ARCHITECTURES}"
