@@ -143,8 +143,8 @@ def _report(kernels: list[binary.Kernel], uses: list) -> str:
         lines += [
             "## Counters of the emulator",
             "",
-            "Aligned shapes that are whole tiles. A sector is 32 bytes of global memory; a turn is one pass over the banks of shared",
-            "memory, 1.00 is free of conflicts.",
+            "Aligned shapes that are whole tiles. A sector is 32 bytes of global memory; over 100 % of it is useful where threads of a warp",
+            "share words. A turn is one pass over the banks of shared memory, 1.00 is free of conflicts.",
             "",
             *_counters(uses),
             "",
