@@ -14,6 +14,7 @@ import fastnn
 from . import models
 from .measure import Row
 from .same_code import Make, forward_and_backward
+from .softmax import cross_entropy
 
 Maker = Callable[[], Callable[[], object]]
 
@@ -175,15 +176,6 @@ def _call(name: str, *shapes: tuple[int, ...], **options: Any) -> Make:
     return make
 
 
-def _cross_entropy(n: int, classes: int) -> Make:
-    def make(library: Any, functional: Any) -> Callable[[], object]:
-        x = library.randn(n, classes).requires_grad_()
-        target = library.arange(n) % classes
-        return forward_and_backward(library, [x], lambda x: functional.cross_entropy(x, target))
-
-    return make
-
-
 def _recurrent(kind: str, time: int, batch: int, size: int) -> Make:
     def make(library: Any, functional: Any) -> Callable[[], object]:
         layer = getattr(library.nn, kind)(size, size).to("cuda")
@@ -257,7 +249,7 @@ ROWS = [
     *_conv_rows(),
     *_attention_rows(),
     _row("softmax", "(8192, 4096)", _call("softmax", (8192, 4096), dim=1)),
-    _row("softmax", "cross-entropy (8192, 50257)", _cross_entropy(8192, 50257), 5),
+    _row("softmax", "cross-entropy (8192, 50257)", cross_entropy(8192, 50257), 5),
     _row("norm", "layer_norm (16384, 1024)", _call("layer_norm", (16384, 1024), normalized_shape=(1024,))),
     _row("pool", "max 2 x 2, (128, 64, 24, 24)", _call("max_pool2d", (128, 64, 24, 24), kernel_size=2)),
     _row("elementwise", "gelu, 16 M", _call("gelu", (4096, 4096))),

@@ -16,7 +16,9 @@ def _softmax(name: str, shape: tuple[int, ...]) -> Make:
     return make
 
 
-def _cross_entropy(n: int, classes: int) -> Make:
+def cross_entropy(n: int, classes: int) -> Make:
+    """The loss of random logits, and its gradient."""
+
     def make(library: Any, functional: Any) -> Callable[[], object]:
         x = library.randn(n, classes).requires_grad_()
         target = library.arange(n) % classes
@@ -32,7 +34,7 @@ ROWS = [
     for shape, repeat in _SHAPES
     for name in ("softmax", "log_softmax")
 ] + [
-    row("softmax", f"cross-entropy and gradient {shape}", _cross_entropy(*shape), repeat)
+    row("softmax", f"cross-entropy and gradient {shape}", cross_entropy(*shape), repeat)
     for shape, repeat in _SHAPES
     if len(shape) == 2
 ]

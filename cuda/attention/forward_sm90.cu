@@ -95,14 +95,8 @@ __global__ void __launch_bounds__(Shape::threads, 1)
     const int q0 = (blocks - 1 - int(blockIdx.x) % blocks) * rows;
     const int seen = a.causal ? min(a.keys, q0 + rows) : a.keys;
     if (threadIdx.x == 0) {
-        if (ptx::saddr(&shared) % 1024 != 0)
-            __trap(); // the swizzle goes by the address
         ptx::mbarrier_init(&shared.q_full, 1);
-        for (int s = 0; s < stages; s++) {
-            ptx::mbarrier_init(&shared.full[s], 1);
-            ptx::mbarrier_init(&shared.empty[s], 8); // warps that read it
-        }
-        ptx::fence_mbarrier_init();
+        init_ring(&shared, shared.full, shared.empty);
     }
     __syncthreads();
 

@@ -124,13 +124,7 @@ __global__ void __launch_bounds__(Shape::threads, 1)
     const int64_t k0 = blockIdx.y * e.k_per_split;
     const int steps = int((min(e.k - k0, e.k_per_split) + bk - 1) / bk);
     if (threadIdx.x == 0) {
-        if (ptx::saddr(&shared) % 1024 != 0)
-            __trap(); // the swizzle goes by the address
-        for (int s = 0; s < stages; s++) {
-            ptx::mbarrier_init(&shared.full[s], 1);
-            ptx::mbarrier_init(&shared.empty[s], 8); // warps that read it
-        }
-        ptx::fence_mbarrier_init();
+        init_ring(&shared, shared.full, shared.empty);
         ptx::prefetch_tensor_map(&map_a);
         ptx::prefetch_tensor_map(&map_b);
     }

@@ -14,6 +14,10 @@ from fastnn.backends import emulated
 from fastnn.backends.gpu._arrays import kernels
 
 DTYPES = [np.float32, np.float64, np.float16, ml_dtypes.bfloat16]
+# The dtypes of products, and how float32 is multiplied (set_float32_matmul_precision).
+KINDS = [(np.float32, precision) for precision in ("highest", "high", "medium")] + [
+    (dtype, "highest") for dtype in DTYPES[1:]
+]
 
 
 def eps(dtype: Any) -> float:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import ml_dtypes
 import numpy as np
 import pytest
-from tests.cuda.common import exact, hooks, normal
+from tests.cuda.common import KINDS, exact, hooks, normal
 from tests.cuda.hardware import gpu, with_host_arrays
 
 import fastnn
@@ -21,14 +21,6 @@ forward, input_grad, weight_grad = (
     with_host_arrays(f) for f in (conv.forward, conv.input_grad, conv.weight_grad)
 )
 BFLOAT16 = ml_dtypes.bfloat16
-KINDS = [
-    (np.float32, "highest"),
-    (np.float32, "high"),
-    (np.float32, "medium"),
-    (np.float64, "highest"),
-    (np.float16, "highest"),
-    (BFLOAT16, "highest"),
-]
 
 
 class Case(NamedTuple):

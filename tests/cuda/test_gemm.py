@@ -7,6 +7,7 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 import pytest
+from tests.cuda.common import KINDS
 from tests.cuda.hardware import gpu, with_host_arrays
 
 import fastnn
@@ -19,15 +20,6 @@ BFLOAT16 = ml_dtypes.bfloat16
 # Sizes are whole vectors (of 8 elements) or not.
 ALIGNED = (136, 152, 200)
 RAGGED = (131, 67, 195)
-# (dtype, precision, the unit of rounding of the factors)
-KINDS = [
-    (np.float32, "highest"),
-    (np.float32, "high"),
-    (np.float32, "medium"),
-    (np.float64, "highest"),
-    (np.float16, "highest"),
-    (BFLOAT16, "highest"),
-]
 
 
 @pytest.fixture(autouse=True)
