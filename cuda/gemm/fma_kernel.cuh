@@ -77,7 +77,7 @@ __global__ void __launch_bounds__(Shape::threads, AccessA::vectors&& AccessB::ve
         ptx::cp_async_commit();
         ptx::cp_async_wait<1>();
         __syncthreads();
-#pragma unroll
+#pragma unroll 2 // wholly, operands of later steps are loaded ahead, for which registers lack
         for (int k = 0; k < bk; k++) {
             T x[tm], y[tn];
 #pragma unroll

@@ -50,29 +50,18 @@ def _row(*cells: object) -> str:
 
 
 def _architectures(kernels: list[binary.Kernel]) -> Table:
-    table = _table("architecture", "kernels", "most registers", "kernels with local memory", "with tensor cores", "with local memory in such a loop")  # fmt: skip
-    by_arch = defaultdict(list)
-    for kernel in kernels:
-        by_arch[kernel.arch].append(kernel)
-    for arch, found in by_arch.items():
-        spilling = [k for k in found if k.instructions["local"]]
-        tensor = [k for k in found if k.instructions["tensor"]]
-        table.append(
-            _row(
-                f"sm_{arch}",
-                len(found),
-                max(k.registers for k in found),
-                len(spilling),
-                len(tensor),
-                sum(k.loop["local"] > 0 for k in tensor),
-            )
-        )
+    table = _table("architecture", "kernels", "most registers", "with mma", "with wgmma", "with local memory", "in a loop that multiplies")  # fmt: skip
+    for arch in dict.fromkeys(k.arch for k in kernels):
+        found = [k for k in kernels if k.arch == arch]
+        counts = [sum(k.instructions[c] > 0 for k in found) for c in ("mma", "wgmma", "local")]
+        in_loop = sum(k.loop["local"] > 0 for k in found)
+        table.append(_row(f"sm_{arch}", len(found), max(k.registers for k in found), *counts, in_loop))  # fmt: skip
     return table
 
 
 def _local_memory(kernels: list[binary.Kernel]) -> Table:
     table = _table(
-        "kernel", "architectures: bytes of stack, local instructions (in the tensor-core loop)"
+        "kernel", "architectures: bytes of stack, local instructions (in loops that multiply)"
     )
     found = defaultdict(list)
     for k in kernels:
@@ -83,25 +72,25 @@ def _local_memory(kernels: list[binary.Kernel]) -> Table:
     return table + [_row(f"`{name}`", "; ".join(text)) for name, text in sorted(found.items())]
 
 
-def _tensor_loops(kernels: list[binary.Kernel], arch: str) -> Table:
-    table = _table("kernel", "registers", "tensor", "ldmatrix", "shared 16 bytes", "async copies", "local")  # fmt: skip
+def _loops(kernels: list[binary.Kernel], arch: str, products: tuple[str, ...]) -> Table:
+    classes = (*products, "ldmatrix", "shared 16", "async copy", "local")
+    table = _table("kernel", "registers", *classes)
     for k in sorted(kernels, key=lambda k: k.name):
-        if k.arch == arch and k.loop["tensor"]:
-            loop = [k.loop[c] for c in ("tensor", "ldmatrix", "shared 16", "async copy", "local")]
-            table.append(_row(f"`{k.name}`", k.registers, *loop))
+        if k.arch == arch and any(k.loop[p] for p in products):
+            table.append(_row(f"`{k.name}`", k.registers, *(k.loop[c] for c in classes)))
     return table
 
 
 def _all_kernels(
     kernels: list[binary.Kernel], arch: str, dynamic: dict[str, tuple[int, int]]
 ) -> Table:
-    table = _table("kernel", "registers", "static shared", "threads", "dynamic shared", "occupancy", "limit", "16-byte global", "other global", "tensor", "local")  # fmt: skip
+    table = _table("kernel", "registers", "static shared", "threads", "dynamic shared", "occupancy", "limit", "16-byte global", "other global", "mma", "local")  # fmt: skip
     for k in sorted(kernels, key=lambda k: k.name):
         if k.arch != arch:
             continue
         threads, shared = dynamic.get(k.name, (k.max_threads, None))
         part, limit = occupancy.occupancy(arch, threads, k.registers, k.shared + (shared or 0))
-        counts = [k.instructions[c] for c in ("global 16", "global other", "tensor", "local")]
+        counts = [k.instructions[c] for c in ("global 16", "global other", "mma", "local")]
         table.append(_row(f"`{k.name}`", k.registers, k.shared, threads, "?" if shared is None else shared, f"{part:.0%}", limit, *counts))  # fmt: skip
     return table
 
@@ -134,11 +123,22 @@ def _report(kernels: list[binary.Kernel], uses: list) -> str:
         "",
         *_local_memory(kernels),
         "",
-        f"## The innermost loops with tensor cores, sm_{archs[0]}: instructions",
+        f"## The innermost loops that multiply, sm_{archs[0]}: instructions",
         "",
-        *_tensor_loops(kernels, archs[0]),
+        "By tensor cores (mma), or 32 and more FMA. An asynchronous copy goes from global to shared memory.",
+        "",
+        *_loops(kernels, archs[0], ("mma", "fma")),
         "",
     ]
+    if any(k.loop["wgmma"] for k in kernels):
+        lines += [
+            "## The same of kernels with wgmma, sm_90a",
+            "",
+            "Their operands lie in shared memory, where threads of their own have them copied by TMA.",
+            "",
+            *_loops(kernels, "90a", ("wgmma",)),
+            "",
+        ]
     if uses:
         lines += [
             "## Counters of the emulator",

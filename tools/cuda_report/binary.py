@@ -9,12 +9,16 @@ import sysconfig
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 # Classes of instructions, by how their SASS names begin.
 CLASSES = {
-    "tensor": r"(H|D|I|Q|OM)MMA|HGMMA|UTC\w*MMA",  # mma.sync and wgmma
+    "wgmma": r"HGMMA",
+    "mma": r"(H|D|I|Q|OM)MMA",
+    "fma": r"(F|D)FMA",
     "ldmatrix": r"LDSM",
     "async copy": r"LDGSTS|UBLKCP|UTMALDG",
     "global 16": r"(LDG|STG)\.E\S*\.128|LDGSTS\.E\S*\.128",
@@ -22,6 +26,10 @@ CLASSES = {
     "shared 16": r"(LDS|STS)\S*\.128",
     "local": r"LDL|STL",
 }
+
+
+# So many multiplications make a loop one that multiplies (a tile of 8 x 8 elements has 64 for each step of the sum).
+LEAST_PRODUCTS = {"wgmma": 1, "mma": 1, "fma": 32}
 
 
 @dataclass
@@ -35,7 +43,7 @@ class Kernel:
     shared: int = 0  # bytes of static shared memory a block
     max_threads: int = 1024  # that __launch_bounds__ allows
     instructions: Counter[str] = field(default_factory=Counter)
-    loop: Counter[str] = field(default_factory=Counter)  # of the innermost loops with tensor cores
+    loop: Counter[str] = field(default_factory=Counter)  # of the innermost loops that multiply
 
 
 def find_tool(name: str) -> str:
@@ -77,6 +85,7 @@ def _short(name: str) -> str:
     return name
 
 
+@cache  # a few hundred instructions make millions of lines
 def _class_of(instruction: str) -> str | None:
     return next((c for c, pattern in CLASSES.items() if re.match(pattern, instruction)), None)
 
@@ -98,7 +107,12 @@ def _count(kernel: Kernel, code: list[str | tuple[str, str]]) -> None:
         return Counter(c for x in lines if not isinstance(x, str) and (c := _class_of(x[0])))
 
     kernel.instructions = classes(code)
-    spans = [s for s in _loops(code) if classes(code[s[0] : s[1]])["tensor"]]
+    product = next((c for c in LEAST_PRODUCTS if kernel.instructions[c]), None)
+    if product is None:
+        return
+    spans = [
+        s for s in _loops(code) if classes(code[s[0] : s[1]])[product] >= LEAST_PRODUCTS[product]
+    ]
     inner = [s for s in spans if not any(s != o and s[0] <= o[0] and o[1] <= s[1] for o in spans)]
     for first, last in inner:
         kernel.loop += classes(code[first:last])
@@ -141,11 +155,9 @@ def _read_cubin(path: Path, arch: str) -> list[Kernel]:
 
 def read(module: Path) -> list[Kernel]:
     """All kernels of a compiled module, for every architecture that it has code for."""
-    kernels: list[Kernel] = []
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, ProcessPoolExecutor() as pool:
         _run("cuobjdump", "--extract-elf", "all", str(module.resolve()), cwd=Path(folder))
-        for cubin in sorted(Path(folder).glob("*.cubin")):
-            match = re.search(r"\.sm_(\w+)\.cubin$", cubin.name)
-            if match:
-                kernels += _read_cubin(cubin, match[1])
-    return kernels
+        paths = sorted(Path(folder).glob("*.cubin"))
+        archs = [path.stem.rpartition(".sm_")[2] for path in paths]
+        kernels = [k for read in pool.map(_read_cubin, paths, archs) for k in read]
+    return sorted(kernels, key=lambda k: int(re.sub(r"\D", "", k.arch)))
