@@ -12,8 +12,15 @@ elseif(FASTNN_TOOLCHAIN_MISSING)
     return()
 endif()
 
-# The wheels come first: they are in the build's environment only where somebody asked for them.
-file(GLOB nvcc_of_wheels ${Python_SITELIB}/nvidia/cu*/bin/nvcc)
+# The wheels come first: they are in the build's environment only where somebody asked for them. Python knows where that is:
+# pip makes a folder for it beside the interpreter's own.
+execute_process(COMMAND ${Python_EXECUTABLE} -c "import nvidia; print(*nvidia.__path__, sep=';')"
+                OUTPUT_VARIABLE nvidia OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET)
+set(nvcc_of_wheels)
+foreach(folder IN LISTS nvidia)
+    file(GLOB found ${folder}/cu*/bin/nvcc)
+    list(APPEND nvcc_of_wheels ${found})
+endforeach()
 if(NOT CMAKE_CUDA_COMPILER AND NOT DEFINED ENV{CUDACXX})
     if(nvcc_of_wheels)
         list(GET nvcc_of_wheels -1 CMAKE_CUDA_COMPILER)
