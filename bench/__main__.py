@@ -1,108 +1,145 @@
-"""Command line: ``python -m bench [PATTERN] [--list] [--rounds N] [--threads N] [--json FILE]``."""
+"""The benchmark suite: fastnn's kernels and training steps beside their peers.
+
+python -m bench                              every row; writes docs/performance.md
+python -m bench run 'gemm*' 'conv*'          the rows whose titles match; prints
+python -m bench list                         all titles
+python -m bench compare before.json after.json
+python -m bench report results.json          writes docs/performance.md from a run
+"""
 
 from __future__ import annotations
 
 import argparse
-import fnmatch
-import json
-import platform
+import datetime
+import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
+from tqdm import tqdm
+
 import fastnn
+from fastnn import cuda
 
-from . import (
-    conv,
-    cuda,
-    elementwise,
-    gemm,
-    norm,
-    optim,
-    overhead,
-    pool,
-    reduction,
-    softmax,
-    training,
-)
-from .measure import Result, Row, measure
+from . import report, results, roofline
+from .measure import Contestant, Local, Result, Row, measure
+from .rows import matching
+from .worker import Remote, apart, library_of, peak_memory, set_threads
 
-FAMILIES = (
-    overhead,
-    gemm,
-    conv,
-    elementwise,
-    reduction,
-    pool,
-    softmax,
-    norm,
-    optim,
-    training,
-    cuda,
-)
-ROWS: list[Row] = [row for family in FAMILIES for row in family.ROWS]
+REPORT = Path(__file__).resolve().parents[1] / "docs/performance.md"
 
 
-def _set_threads(n: int) -> None:
-    fastnn.set_num_threads(n)
-    try:
-        import torch
-    except ImportError:
-        return
-    torch.set_num_threads(n)
+def _contestants(
+    row: Row, libraries: list[str], threads: int
+) -> dict[str, Callable[[], Contestant]]:
+    """How each contestant of a row starts, of the chosen libraries."""
+    chosen = [w for w in row.contestants if w == "fastnn" or not libraries or library_of(w) in libraries]  # fmt: skip
+    return {
+        who: partial(Remote, row.title, who, threads) if apart(who) else partial(Local, row, who)
+        for who in chosen
+    }
 
 
-def _time(seconds: float) -> str:
-    return f"{seconds * 1e3:.2f} ms" if seconds >= 1e-3 else f"{seconds * 1e6:.1f} us"
+def _tell(result: Result) -> str:
+    times = [f"{who} {report.seconds(result.median(who))}" for who in result.seconds]
+    best = result.best_peer() if "fastnn" in result.seconds else None
+    lines = [f"{result.title}: {f'{result.ratio(best):.2f}' if best else '-'}", f"    {', '.join(times)}"]  # fmt: skip
+    lines += [f"    {who}: not measured: {why}" for who, why in result.missing.items()]
+    return "\n".join(lines)
 
 
-def _report(result: Result) -> None:
-    parts = [f"{who} {_time(result.median(who))}" for who in result.seconds]
-    ratios = [f"{peer} {result.ratio(peer):.2f}x" for peer in result.seconds if peer != "fastnn"]
-    print(f"{result.row.group}: {result.row.name}\n  median  {',  '.join(parts)}")
-    print(f"  peer's time over fastnn's  {',  '.join(ratios) or 'no peer installed'}", flush=True)
-    for who, why in result.missing.items():
-        print(f"  {who}: not measured: {why}")
+def _measure(rows: list[Row], arguments: argparse.Namespace) -> results.Run:
+    run = results.Run(
+        roofline.describe(arguments.threads),
+        arguments.rounds,
+        datetime.datetime.now().isoformat(timespec="seconds"),
+    )
+    with tqdm(rows, disable=not sys.stderr.isatty()) as progress:
+        for row in progress:
+            threads = row.threads or arguments.threads
+            set_threads(threads)
+            starts = _contestants(row, arguments.peers, threads)
+            result = measure(row, starts, arguments.rounds)
+            if row.memory and arguments.memory:
+                for who in result.seconds:
+                    found = peak_memory(row.title, who, threads)
+                    if found is not None:
+                        result.memory[who] = found
+            run.results.append(result)
+            progress.write(_tell(result))
+            if arguments.json:
+                run.save(arguments.json)  # what is measured stays if a later row fails
+    return run
 
 
-def main() -> None:
-    """Measure the rows that match, print medians and ratios."""
-    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("pattern", nargs="?", default="*", help="rows to run, such as 'training*'")
-    parser.add_argument("--list", action="store_true", help="name the rows and stop")
-    parser.add_argument("--rounds", type=int, default=30)
-    parser.add_argument("--threads", type=int, default=fastnn.get_num_threads())
-    parser.add_argument("--json", type=Path, help="write all rounds to this file")
-    arguments = parser.parse_args()
-    rows = [r for r in ROWS if fnmatch.fnmatch(f"{r.group}: {r.name}", f"{arguments.pattern}*")]
+def _run(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
+    rows = matching(arguments.patterns or ["*"])
     if not rows:
-        parser.error(f"no row matches {arguments.pattern!r}; --list names them")
-    if arguments.list:
-        print("\n".join(f"{r.group}: {r.name}" for r in rows))
-        return
-    fastnn.show_config()
-    if not fastnn.cuda.is_available():
+        parser.error(f"no row matches {' '.join(arguments.patterns)}; python -m bench list names them")  # fmt: skip
+    if not cuda.is_available():
         rows = [r for r in rows if r.finish is None]
         if not rows:
             parser.error("these rows need a GPU")
-    results = []
-    for row in rows:
-        _set_threads(row.threads or arguments.threads)
-        results.append(measure(row, arguments.rounds))
-        _report(results[-1])
-    if arguments.json:
-        data = {
-            "fastnn": fastnn.__version__,
-            "machine": platform.processor() or platform.machine(),
-            "rows": [
-                {
-                    "group": r.row.group,
-                    "name": r.row.name,
-                    "seconds": r.seconds,
-                    "missing": r.missing,
-                }
-                for r in results
-            ],
-        }
-        arguments.json.write_text(json.dumps(data, indent=1))
+    run = _measure(rows, arguments)
+    output = arguments.report or (None if arguments.patterns else REPORT)
+    if output:
+        report.write(run, output)
+        print(f"wrote {output}")
+
+
+def _compare(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
+    found = results.compare(results.load(arguments.before), results.load(arguments.after))
+    print(report.changes(*found))
+
+
+def _report(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
+    report.write(results.load(arguments.results), arguments.output)
+
+
+def _list(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
+    print("\n".join(row.title for row in matching(arguments.patterns or ["*"])))
+
+
+def main() -> None:
+    """Run one of the commands."""
+    parser = argparse.ArgumentParser(
+        prog="python -m bench",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    run = commands.add_parser("run", help="measure rows")
+    run.add_argument("patterns", nargs="*", help="rows to run, such as 'training*' (all)")
+    run.add_argument("--rounds", type=int, default=15, help="measurements of each contestant (15)")
+    run.add_argument("--threads", type=int, default=fastnn.get_num_threads(), help="threads of each contestant")  # fmt: skip
+    run.add_argument("--peers", nargs="+", default=[], metavar="LIBRARY", help="only these, such as torch numpy")  # fmt: skip
+    run.add_argument(
+        "--no-memory", dest="memory", action="store_false", help="leave peak memory out"
+    )
+    run.add_argument("--json", type=Path, help="write all rounds to this file")
+    run.add_argument("--report", type=Path, help="write the report to this file")
+    run.set_defaults(do=_run)
+
+    names = commands.add_parser("list", help="name the rows")
+    names.add_argument("patterns", nargs="*")
+    names.set_defaults(do=_list)
+
+    two = commands.add_parser("compare", help="fastnn's times in two results")
+    two.add_argument("before", type=Path)
+    two.add_argument("after", type=Path)
+    two.set_defaults(do=_compare)
+
+    written = commands.add_parser("report", help="write a result as Markdown with plots")
+    written.add_argument("results", type=Path)
+    written.add_argument("--output", type=Path, default=REPORT)
+    written.set_defaults(do=_report)
+
+    arguments = parser.parse_args(sys.argv[1:] or ["run"])
+    try:
+        arguments.do(arguments, parser)
+    except (OSError, ValueError) as error:
+        parser.error(str(error))
 
 
 if __name__ == "__main__":

@@ -6,17 +6,15 @@ All contestants use the device's default stream; the time of a round goes to the
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
-import fastnn
+from fastnn import cuda
 
 from . import models
-from .measure import Row
+from .measure import Maker, Row
 from .same_code import Make, forward_and_backward
 from .softmax import cross_entropy
-
-Maker = Callable[[], Callable[[], object]]
 
 
 def _on_device(library: str, make: Make, settings: str = "") -> Maker:
@@ -34,13 +32,15 @@ def _on_device(library: str, make: Make, settings: str = "") -> Maker:
     return build
 
 
-def _row(group: str, name: str, make: Make, repeat: int = 20, **others: Maker) -> Row:
+def _row(
+    group: str, name: str, make: Make, repeat: int = 20, others: Mapping[str, Maker] | None = None
+) -> Row:
     contestants = {
         "fastnn": _on_device("fastnn", make),
         "torch": _on_device("torch", make),
-        **others,
+        **(others or {}),
     }
-    return Row(f"cuda {group}", name, contestants, repeat, finish=fastnn.cuda.synchronize)
+    return Row(f"cuda {group}", name, contestants, repeat, finish=cuda.synchronize)
 
 
 def _product(n: int, dtype: str, precision: str = "highest") -> Make:
@@ -72,11 +72,11 @@ def _gemm_rows() -> list[Row]:
     for n in (256, 512, 1024, 2048, 4096, 8192):
         for dtype in ("float16", "bfloat16"):
             others = {} if dtype == "bfloat16" else {"cupy": _cublas(n, dtype)}
-            rows.append(_row("gemm", f"{n} x {n}, {dtype}", _product(n, dtype), **others))
+            rows.append(_row("gemm", f"{n} x {n}, {dtype}", _product(n, dtype), others=others))
         for precision in ("highest", "high", "medium"):
             others = {"cupy": _cublas(n, "float32")} if precision == "highest" else {}
             make = _product(n, "float32", precision)
-            rows.append(_row("gemm", f"{n} x {n}, float32 {precision}", make, **others))
+            rows.append(_row("gemm", f"{n} x {n}, float32 {precision}", make, others=others))
     return rows
 
 
@@ -161,7 +161,7 @@ def _attention_rows() -> list[Row]:
                 name = f"causal {shape}, {dtype}{', with gradients' if gradients else ''}"
                 case = (shape, dtype, gradients)
                 others = {} if dtype == "float32" else {"flash-attn": _flash_attention(*case)}
-                rows.append(_row("attention", name, _attention(*case), 5, **others))
+                rows.append(_row("attention", name, _attention(*case), 5, others=others))
     return rows
 
 
@@ -233,7 +233,7 @@ def _training_rows() -> list[Row]:
             f"{name} step, batch {shape[0]}",
             _training(build, shape),
             5,
-            **{"torch compile": _on_device("torch", _training(build, shape), "compile")},
+            {"torch compile": _on_device("torch", _training(build, shape), "compile")},
         )
         for name, build, shape in cases
     ]

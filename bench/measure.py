@@ -1,15 +1,19 @@
-"""Measuring fairly on a shared machine: all contestants in one process, in turns, many rounds, medians.
+"""Measuring fairly on a shared machine: all contestants in turns, many rounds, medians.
 
 Each round runs every contestant once, in an order that rotates, so that a slow spell of the machine hits all
-alike; the ratio of a round is between neighbours in time.
+alike; the ratio of a round is between neighbours in time. Page faults are counted beside the seconds.
 """
 
 from __future__ import annotations
 
+import resource
 import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Protocol
+
+Maker = Callable[[], Callable[[], object]]
 
 
 @dataclass
@@ -17,37 +21,116 @@ class Row:
     """One line of the suite: how to make fastnn's contestant and those of its peers.
 
     Attributes:
-        group, name: what ``--list`` shows and patterns match.
+        group, name: what ``list`` shows and patterns match.
         contestants: a maker for each contestant, "fastnn" among them; a maker returns the function to time, and may
             raise ImportError where its library is missing.
         repeat: calls a measurement (more for what takes microseconds).
         threads: the number of threads for all.
         finish: called at the end of each measurement, within its time: waits for a device.
+        flops: multiplications and additions of a call.
+        bytes: the least that a call reads and writes: each operand once, each result once.
+        series: the curve that the row is a point of, and where: ("square matrices: n", 256).
+        memory: whether the report tells the peak memory of a call.
+        floors: contestants that do less than fastnn must, and are no peers.
     """
 
     group: str
     name: str
-    contestants: dict[str, Callable[[], Callable[[], object]]]
+    contestants: dict[str, Maker]
     repeat: int = 1
     threads: int | None = None
     finish: Callable[[], object] | None = None
+    flops: float | None = None
+    bytes: float | None = None
+    series: tuple[str, float] | None = None
+    memory: bool = False
+    floors: tuple[str, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """The group and the name."""
+        return f"{self.group}: {self.name}"
+
+
+@dataclass
+class Sample:
+    """One measurement: seconds and page faults of a call."""
+
+    seconds: float
+    faults: float
+
+
+class Contestant(Protocol):
+    """What measure() runs: here, or in a process of its own (bench/worker.py)."""
+
+    def __call__(self, repeat: int) -> Sample:
+        """The mean of ``repeat`` calls."""
+
+    def close(self) -> None:
+        """End what belongs to it."""
+
+
+class Local:
+    """A contestant in this process."""
+
+    def __init__(self, row: Row, who: str) -> None:
+        self._function, self._finish = row.contestants[who](), row.finish
+
+    def __call__(self, repeat: int) -> Sample:
+        """The mean of ``repeat`` calls."""
+        function = self._function
+        faults = _page_faults()
+        start = time.perf_counter()
+        for _ in range(repeat):
+            function()
+        if self._finish is not None:
+            self._finish()
+        seconds = time.perf_counter() - start
+        return Sample(seconds / repeat, (_page_faults() - faults) / repeat)
+
+    def close(self) -> None:
+        """Nothing belongs to it."""
+
+
+def _page_faults() -> int:
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_minflt + usage.ru_majflt
 
 
 @dataclass
 class Result:
-    """Seconds a call, of each round."""
+    """Seconds and page faults a call, of each round, and the bytes that a contestant needs at most."""
 
-    row: Row
+    group: str
+    name: str
     seconds: dict[str, list[float]] = field(default_factory=dict)
+    faults: dict[str, list[float]] = field(default_factory=dict)
+    memory: dict[str, int] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
+    flops: float | None = None
+    bytes: float | None = None
+    series: tuple[str, float] | None = None
+    floors: tuple[str, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """The group and the name."""
+        return f"{self.group}: {self.name}"
 
     def median(self, who: str) -> float:
         """The median of a contestant's rounds."""
         return statistics.median(self.seconds[who])
 
+    def spread(self, who: str) -> float:
+        """Half the distance between the quartiles of a contestant's rounds, as a part of the median."""
+        if len(self.seconds[who]) < 2:
+            return 0.0
+        low, _, high = statistics.quantiles(self.seconds[who], n=4)
+        return (high - low) / 2 / self.median(who)
+
     def best_peer(self) -> str | None:
         """The peer with the smallest median."""
-        peers = [w for w in self.seconds if w != "fastnn"]
+        peers = [w for w in self.seconds if w != "fastnn" and w not in self.floors]
         return min(peers, key=self.median) if peers else None
 
     def ratio(self, peer: str) -> float:
@@ -56,26 +139,40 @@ class Result:
         return statistics.median(p / f for p, f in pairs)
 
 
-def measure(row: Row, rounds: int) -> Result:
-    """Run ``row`` for ``rounds`` rounds, after three of warming up."""
-    result = Result(row)
-    functions: dict[str, Callable[[], object]] = {}
-    for who, make in row.contestants.items():
-        try:
-            functions[who] = make()
-        except ImportError as error:
-            result.missing[who] = str(error)
-    names = list(functions)
-    result.seconds = {who: [] for who in names}
-    for number in range(-3, rounds):
-        turn = number % len(names)
-        for who in names[turn:] + names[:turn]:
-            function = functions[who]
-            start = time.perf_counter()
-            for _ in range(row.repeat):
-                function()
-            if row.finish is not None:
-                row.finish()
-            if number >= 0:
-                result.seconds[who].append((time.perf_counter() - start) / row.repeat)
+def measure(row: Row, make: dict[str, Callable[[], Contestant]], rounds: int) -> Result:
+    """Run ``row`` for ``rounds`` rounds, after three of warming up.
+
+    Args:
+        row: what to run.
+        make: how to start each contestant; one that raises ImportError is told as missing.
+        rounds: how many measurements of each.
+    """
+    result = Result(
+        row.group,
+        row.name,
+        flops=row.flops,
+        bytes=row.bytes,
+        series=row.series,
+        floors=row.floors,
+    )
+    running: dict[str, Contestant] = {}
+    try:
+        for who, start in make.items():
+            try:
+                running[who] = start()
+            except ImportError as error:
+                result.missing[who] = str(error)
+        names = list(running)
+        result.seconds = {who: [] for who in names}
+        result.faults = {who: [] for who in names}
+        for number in range(-3, rounds):
+            turn = number % len(names) if names else 0
+            for who in names[turn:] + names[:turn]:
+                sample = running[who](row.repeat)
+                if number >= 0:
+                    result.seconds[who].append(sample.seconds)
+                    result.faults[who].append(sample.faults)
+    finally:
+        for contestant in running.values():
+            contestant.close()
     return result

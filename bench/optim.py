@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import importlib
+import math
 from collections.abc import Callable
 from typing import Any
 
 from .measure import Row
 
-MODELS = {
+# Name, options, and arrays of state for each parameter.
+OPTIMIZERS: tuple[tuple[str, dict[str, Any], int], ...] = (
+    ("SGD", {"momentum": 0.9}, 1),
+    ("Adam", {}, 2),
+    ("AdamW", {}, 2),
+)
+MODELS: dict[str, list[tuple[int, ...]]] = {
     "MNIST CNN": [(32, 1, 3, 3), (32,), (64, 32, 3, 3), (64,), (128, 1600), (128,), (10, 128)],
     "200 parameters of 64": [(64,)] * 200,
     "one of 4 million": [(2000, 2000)],
@@ -34,7 +41,9 @@ ROWS = [
         f"{name} {model}",
         {who: _make(who, name, shapes, options) for who in ("fastnn", "torch")},
         20 if shapes[0] != (2000, 2000) else 3,
+        # parameter and state are read and written, the gradient is read
+        bytes=4.0 * (2 + 1 + 2 * states) * sum(math.prod(s) for s in shapes),
     )
     for model, shapes in MODELS.items()
-    for name, options in (("SGD", {"momentum": 0.9}), ("Adam", {}), ("AdamW", {}))
+    for name, options, states in OPTIMIZERS
 ]

@@ -1,11 +1,14 @@
-"""What tiny operations cost: chains on 4x4 tensors, where only the library's own work counts."""
+"""What little things cost: chains on 4x4 tensors, where only the library's own work counts, and the import."""
 
 from __future__ import annotations
 
+import importlib.util
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
-from .measure import Row
+from .measure import Maker, Row
 
 
 def _chain(library: str) -> Callable[[], Callable[[], object]]:
@@ -74,6 +77,18 @@ def _minimal() -> Callable[[], object]:
     return run
 
 
+def _import(library: str) -> Maker:
+    """A process that imports the library and ends."""
+
+    def make() -> Callable[[], object]:
+        if importlib.util.find_spec(library) is None:
+            raise ImportError(f"no module named {library!r}")
+        command = [sys.executable, "-c", f"import {library}"]
+        return lambda: subprocess.run(command, check=True)
+
+    return make
+
+
 ROWS = [
     Row(
         "overhead",
@@ -85,6 +100,7 @@ ROWS = [
         },
         repeat=500,
         threads=1,
+        floors=("minimal Python engine",),
     ),
     Row(
         "overhead",
@@ -92,5 +108,11 @@ ROWS = [
         {"fastnn": _forward("fastnn"), "torch": _forward("torch")},
         repeat=500,
         threads=1,
+    ),
+    Row(
+        "overhead",
+        "import, in a process of its own",
+        {who: _import(who) for who in ("fastnn", "numpy", "torch", "onnxruntime")},
+        floors=("numpy",),
     ),
 ]

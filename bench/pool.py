@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -23,6 +24,7 @@ ROWS = [
         f"{kind} {shape} window {window[0]} stride {window[1]} {'NHWC' if last else 'NCHW'}",
         _make(kind, shape, window, last),
         2,
+        bytes=8.0 * math.prod(shape) * (1 + 1 / window[1] ** 2),
     )
     for shape, window in (
         ((128, 32, 26, 26), (2, 2, 0)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -19,7 +20,13 @@ def _make(function: Callable[[Any], Any], shape: tuple[int, ...]) -> Make:
 _IMAGE, _BATCH = (128, 32, 26, 26), (128, 1000)
 
 ROWS = [
-    row("reduction", f"{name} {shape}", _make(function, shape), repeat)
+    row(
+        "reduction",
+        f"{name} {shape}",
+        _make(function, shape),
+        repeat,
+        bytes=4.0 * math.prod(shape),
+    )
     for name, function, shape, repeat in (
         ("sum of all", lambda x: x.sum(), _IMAGE, 20),
         ("sum over (0, 2, 3)", lambda x: x.sum((0, 2, 3)), _IMAGE, 20),

@@ -6,24 +6,61 @@ import importlib
 from collections.abc import Callable
 from typing import Any
 
-from .measure import Row
+from .measure import Maker, Row
 
 # (library, functional) -> what is timed
 Make = Callable[[Any, Any], Callable[[], object]]
 
 
-def row(group: str, name: str, make: Make, repeat: int = 1) -> Row:
-    """The row that times ``make``'s function with both libraries, on the same random input."""
+def contestant(library: str, make: Make, compiled: bool = False) -> Maker:
+    """The maker of ``make``'s function with ``library``, through PyTorch's compiler where asked for."""
 
-    def contestant(library: str) -> Callable[[], Callable[[], object]]:
-        def build() -> Callable[[], object]:
-            module = importlib.import_module(library)
-            module.manual_seed(0)
-            return make(module, importlib.import_module(f"{library}.nn.functional"))
+    def build() -> Callable[[], object]:
+        module = importlib.import_module(library)
+        module.manual_seed(0)
+        function = make(module, importlib.import_module(f"{library}.nn.functional"))
+        if compiled:
+            compile_function: Callable[..., Callable[[], object]] = module.compile
+            return compile_function(function)
+        return function
 
-        return build
+    return build
 
-    return Row(group, name, {who: contestant(who) for who in ("fastnn", "torch")}, repeat)
+
+def row(
+    group: str,
+    name: str,
+    make: Make,
+    repeat: int = 1,
+    *,
+    compiled: bool = False,
+    peers: dict[str, Maker] | None = None,
+    **facts: Any,
+) -> Row:
+    """The row that times ``make``'s function with both libraries, on the same random input.
+
+    Args:
+        group, name, repeat: of the row.
+        make: makes the function.
+        compiled: whether PyTorch's compiler is a contestant too.
+        peers: makers for other contestants.
+        facts: other attributes of the row, such as ``flops``.
+    """
+    contestants = {who: contestant(who, make) for who in ("fastnn", "torch")}
+    if compiled:
+        contestants["torch compile"] = contestant("torch", make, compiled=True)
+    return Row(group, name, {**contestants, **(peers or {})}, repeat, **facts)
+
+
+def jax_function(make: Callable[[Any, Any], Callable[[], Any]]) -> Maker:
+    """The maker of a function that JAX has compiled: ``make`` gets jax and jax.numpy; the result is waited for."""
+
+    def build() -> Callable[[], object]:
+        jax = importlib.import_module("jax")
+        function = make(jax, importlib.import_module("jax.numpy"))
+        return lambda: jax.block_until_ready(function())
+
+    return build
 
 
 def forward_and_backward(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -30,11 +31,23 @@ def cross_entropy(n: int, classes: int) -> Make:
 _SHAPES = (((128, 10), 100), ((128, 1000), 30), ((4096, 1000), 2), ((16, 21, 128, 128), 2))
 
 ROWS = [
-    row("softmax", f"{name} {shape}", _softmax(name, shape), repeat)
+    row(
+        "softmax",
+        f"{name} {shape}",
+        _softmax(name, shape),
+        repeat,
+        bytes=8.0 * math.prod(shape),
+    )
     for shape, repeat in _SHAPES
     for name in ("softmax", "log_softmax")
 ] + [
-    row("softmax", f"cross-entropy and gradient {shape}", cross_entropy(*shape), repeat)
+    row(
+        "softmax",
+        f"cross-entropy and gradient {shape}",
+        cross_entropy(*shape),
+        repeat,
+        bytes=12.0 * math.prod(shape),
+    )
     for shape, repeat in _SHAPES
     if len(shape) == 2
 ]

@@ -2,13 +2,39 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from . import models
-from .measure import Row
+from . import language_models, models
+from .measure import Maker, Row
+
+# (library) -> model
+Build = Callable[[Any], Any]
+
+
+def images(*shape: int) -> Callable[[int], tuple[Any, Any]]:
+    """A batch of random images of ``shape`` (C, H, W), and their classes."""
+
+    def make(batch: int) -> tuple[Any, Any]:
+        rng = np.random.default_rng(0)
+        return rng.random((batch, *shape), np.float32), rng.integers(0, 10, batch)
+
+    return make
+
+
+def text(length: int, vocabulary: int, classes: int) -> Callable[[int], tuple[Any, Any]]:
+    """A batch of random texts, and a class for each of their places."""
+
+    def make(batch: int) -> tuple[Any, Any]:
+        rng = np.random.default_rng(0)
+        return rng.integers(0, vocabulary, (batch, length)), rng.integers(
+            0, classes, batch * length
+        )
+
+    return make
 
 
 def _adam(lib: Any, parameters: Any, fused: Any) -> Any:
@@ -21,34 +47,27 @@ def _momentum(lib: Any, parameters: Any, fused: Any) -> Any:
 
 def _step(
     library: str,
-    build: Callable[[Any], Any],
-    shape: tuple[int, ...],
+    build: Build,
+    arrays: tuple[Any, Any],
     optimizer_of: Callable[[Any, Any, Any], Any],
     loss_name: str,
-    setting: str = "eager",
-) -> Callable[[], Callable[[], object]]:
-    """A maker of one training step on random images of ``shape`` (N, C, H, W)."""
-
+    setting: str,
+) -> Maker:
     def make() -> Callable[[], object]:
-        lib = __import__(library)
-        nn = __import__(f"{library}.nn", fromlist=["nn"])
-        rng = np.random.default_rng(0)
-        x = lib.from_numpy(rng.random(shape, np.float32))
-        y = lib.from_numpy(rng.integers(0, 10, shape[0]))
-        model = build(nn)
-        fused = {}
-        if library == "torch":
-            if setting != "eager":
-                fused["fused"] = True
-            if setting == "channels_last":
-                model = model.to(memory_format=lib.channels_last)
-                x = x.contiguous(memory_format=lib.channels_last)
+        lib = importlib.import_module(library)
+        x, y = (lib.from_numpy(a) for a in arrays)
+        model = build(lib)
+        fused = {"fused": True} if setting else {}
+        if setting == "channels_last":
+            model = model.to(memory_format=lib.channels_last)
+            x = x.contiguous(memory_format=lib.channels_last)
         optimizer = optimizer_of(lib, model.parameters(), fused)
-        loss_function = getattr(nn, loss_name)()
+        loss_function = getattr(lib.nn, loss_name)()
+        run = lib.compile(model) if setting == "compile" else model
 
         def step() -> None:
             optimizer.zero_grad()
-            loss_function(model(x), y).backward()
+            loss_function(run(x), y).backward()
             optimizer.step()
 
         if setting == "channels_last":
@@ -65,65 +84,110 @@ def _step(
 
 def _row(
     name: str,
-    build: Callable[[Any], Any],
-    shape: tuple[int, ...],
-    repeat: int,
+    build: Build,
+    data: Callable[[int], tuple[Any, Any]],
+    batch: int,
+    repeat: int = 1,
+    *,
     optimizer: Callable[[Any, Any, Any], Any] = _adam,
     loss: str = "CrossEntropyLoss",
+    **facts: Any,
 ) -> Row:
+    arrays = data(batch)
+    settings = ["", "fused", "compile"] + ["channels_last"] * (arrays[0].ndim == 4)
+    peers = {
+        f"torch {s or 'eager'}": _step("torch", build, arrays, optimizer, loss, s) for s in settings
+    }
     return Row(
         "training",
-        f"{name}, batch {shape[0]}",
-        {
-            "fastnn": _step("fastnn", build, shape, optimizer, loss),
-            "torch eager": _step("torch", build, shape, optimizer, loss),
-            "torch fused": _step("torch", build, shape, optimizer, loss, "fused"),
-            "torch channels_last": _step("torch", build, shape, optimizer, loss, "channels_last"),
-        },
+        f"{name}, batch {batch}",
+        {"fastnn": _step("fastnn", build, arrays, optimizer, loss, ""), **peers},
         repeat,
+        memory=True,
+        **facts,
     )
 
 
-def _inference(library: str, batch: int) -> Callable[[], Callable[[], object]]:
-    def make() -> Callable[[], object]:
-        lib = __import__(library)
-        model = models.mnist_cnn(__import__(f"{library}.nn", fromlist=["nn"])).eval()
-        x = lib.from_numpy(np.random.default_rng(0).random((batch, 1, 28, 28), np.float32))
+def _gan(batch: int) -> Row:
+    """A step of the discriminator on real and made images, then one of the generator."""
 
-        def run() -> None:
-            with lib.no_grad():
-                model(x)
+    def step_of(library: str, fused: bool) -> Maker:
+        def make() -> Callable[[], object]:
+            lib = importlib.import_module(library)
+            generator, discriminator = models.dcgan(lib.nn)
+            options = {"lr": 2e-4, "betas": (0.5, 0.999), **({"fused": True} if fused else {})}
+            for_generator = lib.optim.Adam(generator.parameters(), **options)
+            for_discriminator = lib.optim.Adam(discriminator.parameters(), **options)
+            loss = lib.nn.BCEWithLogitsLoss()
+            real = lib.from_numpy(images(1, 28, 28)(batch)[0])
+            ones, zeros = lib.ones(batch, 1), lib.zeros(batch, 1)
 
-        return run
+            def step() -> None:
+                made = generator(lib.randn(batch, 64))
+                for_discriminator.zero_grad()
+                (
+                    loss(discriminator(real), ones) + loss(discriminator(made.detach()), zeros)
+                ).backward()
+                for_discriminator.step()
+                for_generator.zero_grad()
+                loss(discriminator(made), ones).backward()
+                for_generator.step()
 
-    return make
+            return step
 
+        return make
+
+    contestants = {
+        "fastnn": step_of("fastnn", False),
+        "torch eager": step_of("torch", False),
+        "torch fused": step_of("torch", True),
+    }
+    return Row("training", f"DCGAN step, batch {batch}", contestants, memory=True)
+
+
+def _modules(build: Callable[[Any], Any]) -> Build:
+    return lambda lib: build(lib.nn)
+
+
+_MNIST, _CIFAR = images(1, 28, 28), images(3, 32, 32)
+_CNN, _MLP = _modules(models.mnist_cnn), _modules(models.mnist_mlp)
+_CHARACTERS = text(64, language_models.VOCABULARY, language_models.VOCABULARY)
 
 ROWS = [
-    _row("MNIST CNN step", models.mnist_cnn, (32, 1, 28, 28), 1),
-    _row("MNIST CNN step", models.mnist_cnn, (128, 1, 28, 28), 1),
-    _row("MNIST MLP step", models.mnist_mlp, (1, 1, 28, 28), 20),
-    _row("MNIST MLP step", models.mnist_mlp, (64, 1, 28, 28), 10),
+    *(
+        _row("MNIST CNN step", _CNN, _MNIST, batch, series=("MNIST CNN step: batch", batch))
+        for batch in (8, 32, 128, 512)
+    ),
+    *(
+        _row(f"MNIST CNN step, {n} thread{'s' if n > 1 else ''}", _CNN, _MNIST, 128, threads=n)
+        for n in (1, 2)
+    ),
+    *(
+        _row("MNIST MLP step", _MLP, _MNIST, batch, 20, series=("MNIST MLP step: batch", batch))
+        for batch in (1, 16, 64, 256)
+    ),
     _row(
         "MNIST CNN with log_softmax step",
-        models.mnist_cnn_log_softmax,
-        (64, 1, 28, 28),
-        1,
-        _momentum,
-        "NLLLoss",
+        _modules(models.mnist_cnn_log_softmax),
+        _MNIST,
+        64,
+        optimizer=_momentum,
+        loss="NLLLoss",
     ),
     _row(
         "MNIST CNN with Dropout2d step",
-        models.mnist_cnn_dropout,
-        (64, 1, 28, 28),
+        _modules(models.mnist_cnn_dropout),
+        _MNIST,
+        64,
         2,
-        _momentum,
-        "NLLLoss",
+        optimizer=_momentum,
+        loss="NLLLoss",
     ),
-    _row("CIFAR LeNet step", models.cifar_lenet, (128, 3, 32, 32), 1, _momentum),
-    Row(
-        "inference",
-        "MNIST CNN, batch 128",
-        {"fastnn": _inference("fastnn", 128), "torch eager": _inference("torch", 128)},
-    ),
+    _row("CIFAR LeNet step", _modules(models.cifar_lenet), _CIFAR, 128, optimizer=_momentum),
+    _row("CIFAR CNN step", _modules(models.cifar_cnn), _CIFAR, 32, optimizer=_momentum),
+    _row("ResNet-20 step", _modules(models.resnet20), _CIFAR, 32, optimizer=_momentum),
+    _gan(64),
+    _row("LSTM language model step", language_models.lstm, _CHARACTERS, 32),
+    _row("GPT step", language_models.gpt, _CHARACTERS, 32),
+    _row("BiLSTM tagger step", language_models.tagger, text(32, 10_000, 13), 16),
 ]

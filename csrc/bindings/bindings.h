@@ -7,5 +7,6 @@ namespace fastnn::bindings {
 
 void init_runtime(pybind11::module_& m);
 void init_fast_call(pybind11::module_& m);
+void init_roofline(pybind11::module_& m);
 
 } // namespace fastnn::bindings
