@@ -202,11 +202,11 @@ __global__ void __launch_bounds__(BackwardTiles<T, D, role>::threads, 1)
     float sum2[C::second ? MT : 1][C::second ? DT : 1][4] = {}; // P' g
     int stage = 0;
     for (Position at = start; at.head != end_head;) {
-        Position next = at;
-        next.advance(BN, first, end);
         ptx::cp_async_wait<0>();
         __syncthreads(); // the tiles are there, and every warp has done with those before
         if (C::stages == 2) {
+            Position next = at;
+            next.advance(BN, first, end);
             load(stage ^ 1, next);
             ptx::cp_async_commit();
         }
@@ -262,12 +262,12 @@ __global__ void __launch_bounds__(BackwardTiles<T, D, role>::threads, 1)
         if constexpr (C::first)
             multiply_scores(sum1, gp, s.streamed1[stage], col0);
 
-        at = next;
+        at.advance(BN, first, end);
         if (C::stages == 2) {
             stage ^= 1;
         } else {
             __syncthreads(); // every warp has done with the tiles
-            load(0, next);
+            load(0, at);
             ptx::cp_async_commit();
         }
     }

@@ -299,17 +299,23 @@ __device__ __forceinline__ void store_accumulators(Tile<T, R, D>& tile, int row0
                                                    const float (&acc)[MT][DT][4],
                                                    const float (&factor)[MT][2]) {
     const int lane = int(threadIdx.x) % 32, g = lane / 4, t = lane % 4;
+    // float32: half a warp, four rows, stores at once. With chunks swizzled by the row, two of
+    // these rows would meet the banks of the other two, so that odd rows take other columns first.
+    constexpr int turned = sizeof(T) == 4 && DT % 4 == 0 ? 2 : 0;
+    const bool turns = turned != 0 && (threadIdx.x & 4) != 0; // g is odd
 #pragma unroll
     for (int m = 0; m < MT; m++)
 #pragma unroll
         for (int h = 0; h < 2; h++)
 #pragma unroll
             for (int d = 0; d < DT; d++) {
-                const int r = row0 + m * 16 + h * 8 + g, column = col0 + d * 8 + t * 2;
+                const int r = row0 + m * 16 + h * 8 + g;
+                const int column = col0 + (turns ? d ^ turned : d) * 8 + t * 2;
                 constexpr int per_chunk = Tile<T, R, D>::per_chunk;
                 T* const at = tile.chunk(r, column / per_chunk) + column % per_chunk;
-                const float x = acc[m][d][h * 2] * factor[m][h];
-                const float y = acc[m][d][h * 2 + 1] * factor[m][h];
+                const float (&own)[4] = acc[m][d], (&other)[4] = acc[m][d ^ turned];
+                const float x = (turns ? other[h * 2] : own[h * 2]) * factor[m][h];
+                const float y = (turns ? other[h * 2 + 1] : own[h * 2 + 1]) * factor[m][h];
                 if constexpr (sizeof(T) == 2)
                     simt::store(reinterpret_cast<uint32_t*>(at), pack(x, y, T{}));
                 else

@@ -57,11 +57,6 @@ __device__ __forceinline__ Item item_of(const Direct& call, uint32_t i, int widt
 }
 
 template <class T, int width>
-struct alignas(sizeof(T) * width) Elements {
-    T at[width];
-};
-
-template <class T, int width>
 __device__ __forceinline__ void load_elements(Accumulator<T> (&to)[width], const T* from) {
     const auto v = simt::load(reinterpret_cast<const Elements<T, width>*>(from));
 #pragma unroll

@@ -144,6 +144,7 @@ struct ChannelRows {
 // Where results lie: pixels in rows and channels in columns, or the reverse.
 template <class T, bool pixels_in_rows>
 struct ImageRows {
+    static constexpr bool feature_along_columns = pixels_in_rows;
     T* data;
     int stride_n, stride_c, stride_d, stride_h, stride_w, group_stride;
     PixelGrid grid;
@@ -167,6 +168,7 @@ struct ImageRows {
 // or (taps, c) where `channels` is not 1.
 template <class T>
 struct WeightRows {
+    static constexpr bool feature_along_columns = true;
     T* data;
     int row_stride, group_stride;
     FastDivide channels;

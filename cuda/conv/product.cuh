@@ -158,7 +158,9 @@ Output<T, ImageRows<T, pixels_in_rows>> output_of(const Pass& p, const ConvPlan&
     // 16 bytes: neighbouring channels of a pixel, or pixels of a sample's channel
     const auto whole = [](int64_t n) { return n % width == 0; };
     const bool aligned =
-        (y.n <= 1 || whole(y.stride_n)) && reinterpret_cast<uintptr_t>(out.rows.data) % 16 == 0;
+        (y.n <= 1 || whole(y.stride_n)) &&
+        (reinterpret_cast<uintptr_t>(out.rows.data) | reinterpret_cast<uintptr_t>(p.bias)) % 16 ==
+            0;
     if (pixels_in_rows) {
         out.vectors = aligned && y.stride_c == 1 && whole(p.rows);
         for (int i = 0; i < 3; i++)

@@ -1,4 +1,4 @@
-// Sixteen bytes of elements, moved by one instruction.
+// Elements that are moved by one instruction, sixteen bytes of them above all.
 #pragma once
 
 #include <algorithm>
@@ -7,6 +7,12 @@
 #include "core/device.cuh"
 
 namespace fastnn::cuda {
+
+// Neighbouring elements, aligned to all of their bytes.
+template <class T, int n>
+struct alignas(sizeof(T) * n) Elements {
+    T at[n];
+};
 
 template <class T>
 struct alignas(16) Vector {

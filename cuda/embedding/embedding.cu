@@ -91,11 +91,10 @@ struct Columns {
                                           int64_t column) const {
         if (row == call.padding || row < 0 || row >= call.rows)
             return;
-        const A divisor = call.by_frequency ? A(count) : A(1);
         Vector<T> v;
 #pragma unroll
         for (int i = 0; i < width; i++)
-            v.at[i] = from_accumulator<T>(at[i] / divisor);
+            v.at[i] = from_accumulator<T>(call.by_frequency ? at[i] / A(count) : at[i]);
         v.store(static_cast<T*>(call.out) + row * call.width + column, call.width - column);
     }
 };

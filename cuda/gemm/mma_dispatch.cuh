@@ -30,12 +30,22 @@ cudaError_t dispatch_mma(const Gemm& p, int splits, cudaStream_t stream) {
     using T = typename Math::Element;
     using Inner = Access<Major::inner, true>;
     using Outer = Access<Major::outer, true>;
-    using Elements = Access<Major::inner, false>;
+    using InnerElements = Access<Major::inner, false>;
+    using OuterElements = Access<Major::outer, false>;
     const auto a = operand_a<T>(p);
     const auto b = operand_b<T>(p);
     const bool inner_a = has_vectors(a, Major::inner), inner_b = has_vectors(b, Major::inner);
-    if ((!inner_a && !has_vectors(a, Major::outer)) || (!inner_b && !has_vectors(b, Major::outer)))
-        return run_mma<SmallMma<Math>, Elements, Elements>(p, splits, stream);
+    if ((!inner_a && !has_vectors(a, Major::outer)) ||
+        (!inner_b && !has_vectors(b, Major::outer))) {
+        // Along memory; but the product of two transposed matrices is not worth a kernel.
+        using Small = SmallMma<Math>;
+        const bool outer_a = a.outer_stride == 1 && a.inner_stride != 1;
+        const bool outer_b = b.outer_stride == 1 && b.inner_stride != 1;
+        if (!outer_b)
+            return run_mma<Small, InnerElements, InnerElements>(p, splits, stream);
+        return outer_a ? run_mma<Small, OuterElements, OuterElements>(p, splits, stream)
+                       : run_mma<Small, InnerElements, OuterElements>(p, splits, stream);
+    }
     if (inner_a)
         return inner_b ? run_mma_sized<Math, Inner, Inner>(p, splits, stream)
                        : run_mma_sized<Math, Inner, Outer>(p, splits, stream);

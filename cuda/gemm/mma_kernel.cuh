@@ -213,9 +213,15 @@ __device__ __forceinline__ uint32_t pack(bfloat16 x, bfloat16 y) {
     return low | uint32_t(high) << 16;
 }
 
+template <class T>
+__device__ __forceinline__ void unpack(uint32_t pair, T (&to)[2]) {
+    static_assert(sizeof(T) == 2);
+    memcpy(to, &pair, 4);
+}
+
 // A lane has two neighbouring columns of each 8 x 8 block. Dense rows of 16-bit elements are
-// written 16 bytes at a time, after the four lanes of a row have exchanged theirs: 64 bytes of a
-// row together, whole sectors.
+// written, and read where the product is added to them, 16 bytes at a time: the four lanes of a row
+// exchange theirs for 64 bytes of it together, whole sectors.
 template <class T, int MI, int NJ, class Out>
 __device__ __forceinline__ void write_fragments(const float (&c)[MI][NJ][4], const Out& out,
                                                 const Extent& e, int64_t m0, int64_t n0,
@@ -233,25 +239,34 @@ __device__ __forceinline__ void write_fragments(const float (&c)[MI][NJ][4], con
                     T* row = out.rows.row(in ? m : 0, batch);
 #pragma unroll
                     for (int q = 0; q < NJ / 4; q++) {
-                        uint32_t v[4];
+                        const int64_t stored = n0 + q * 32 + t * 8;
+                        const bool writes = in && stored < e.n;
+                        auto* place =
+                            reinterpret_cast<uint4*>(row + (writes ? out.rows.column(stored) : 0));
+                        uint32_t v[4] = {};
+                        if (out.accumulate) {
+                            if (writes) {
+                                const uint4 before = simt::load(place);
+                                v[0] = before.x, v[1] = before.y, v[2] = before.z, v[3] = before.w;
+                            }
+                            transpose_quad(v);
+                        }
 #pragma unroll
                         for (int j = 0; j < 4; j++) {
                             const int64_t n = n0 + q * 32 + j * 8 + t * 2;
                             const float* sum = c[i][q * 4 + j] + h * 2;
-                            v[j] = 0;
                             if (in && n < e.n) {
-                                const T* place = row + out.rows.column(n);
-                                v[j] = pack(T(out.finish(sum[0], place, m, n, batch)),
-                                            T(out.finish(sum[1], place + 1, m, n + 1, batch)));
+                                float added[2];
+                                out.load_bias(added, m, n, batch);
+                                T before[2];
+                                unpack(v[j], before);
+                                v[j] = pack(T(out.finish(sum[0], added[0], before[0])),
+                                            T(out.finish(sum[1], added[1], before[1])));
                             }
                         }
                         transpose_quad(v);
-                        if (out.accumulate)
-                            __syncwarp(); // a lane overwrites what its neighbours have read
-                        const int64_t n = n0 + q * 32 + t * 8;
-                        if (in && n < e.n)
-                            simt::store(reinterpret_cast<uint4*>(row + out.rows.column(n)),
-                                        make_uint4(v[0], v[1], v[2], v[3]));
+                        if (writes)
+                            simt::store(place, make_uint4(v[0], v[1], v[2], v[3]));
                     }
                     continue;
                 }

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "core/dispatch.cuh"
+#include "core/vector.cuh"
 
 namespace fastnn::cuda {
 
@@ -34,7 +35,8 @@ __device__ __forceinline__ TileIndex tile_index(const Extent& e) {
 
 // What becomes of a sum. `Rows` says where the result lies: element (m, n) at
 //   T* row(int64_t m, int batch) + int64_t column(int64_t n)
-// and which element of the bias it gets: feature(m, n).
+// and which element of the bias it gets: feature(m, n), neighbouring ones along the columns or one
+// for the row (feature_along_columns).
 template <class T, class Rows>
 struct Output {
     using Element = T;
@@ -44,16 +46,42 @@ struct Output {
     int64_t bias_batch_stride;
     bool relu;
     bool accumulate; // onto what the result holds
-    bool vectors;    // each 16 bytes of columns are dense and aligned
+    bool vectors;    // each 16 bytes of columns are dense and aligned, in the bias too
     A* partial;      // of a split product: sums in [split][batch][m][n], finished by finish_splits
 
-    __device__ __forceinline__ A finish(A sum, const T* place, int64_t m, int64_t n,
-                                        int batch) const {
+    // The bias of `width` columns of a row, from column n on: the whole of an aligned group.
+    template <int width>
+    __device__ __forceinline__ void load_bias(A (&to)[width], int64_t m, int64_t n,
+                                              int batch) const {
+        Elements<T, width> all{};
+        if (bias != nullptr) {
+            const T* place = bias + batch * bias_batch_stride + rows.feature(m, n);
+            if constexpr (Rows::feature_along_columns && width > 1) {
+                all = simt::load(reinterpret_cast<const Elements<T, width>*>(place));
+            } else {
+                all.at[0] = *place;
+#pragma unroll
+                for (int i = 1; i < width; i++)
+                    all.at[i] = all.at[0];
+            }
+        }
+#pragma unroll
+        for (int i = 0; i < width; i++)
+            to[i] = to_accumulator(all.at[i]);
+    }
+    // A sum with what its element of the bias and of the result before add to it.
+    __device__ __forceinline__ A finish(A sum, A added, T before) const {
         if (bias != nullptr)
-            sum += to_accumulator(bias[batch * bias_batch_stride + rows.feature(m, n)]);
+            sum += added;
         if (accumulate)
-            sum += to_accumulator(*place);
+            sum += to_accumulator(before);
         return relu && sum < A(0) ? A(0) : sum;
+    }
+    __device__ __forceinline__ void write_one(A sum, T* place, int64_t m, int64_t n,
+                                              int batch) const {
+        A added[1];
+        load_bias(added, m, n, batch);
+        *place = from_accumulator<T>(finish(sum, added[0], accumulate ? *place : T(0.f)));
     }
     __device__ __forceinline__ A* partial_row(const Extent& e, int64_t m, int batch) const {
         const int64_t matrix = int64_t(blockIdx.y) * gridDim.z + batch;
@@ -65,20 +93,14 @@ struct Output {
                                           const A (&sum)[width]) const {
         if (m >= e.m)
             return;
-        struct alignas(sizeof(A) * width) Sums {
-            A at[width];
-        };
-        struct alignas(sizeof(T) * width) Elements {
-            T at[width];
-        };
         if (partial != nullptr) {
             A* row = partial_row(e, m, batch);
             if (e.n % width == 0 && n < e.n) {
-                Sums all;
+                Elements<A, width> all;
 #pragma unroll
                 for (int i = 0; i < width; i++)
                     all.at[i] = sum[i];
-                simt::store(reinterpret_cast<Sums*>(row + n), all);
+                simt::store(reinterpret_cast<Elements<A, width>*>(row + n), all);
                 return;
             }
 #pragma unroll
@@ -91,26 +113,29 @@ struct Output {
         if (vectors) {
             if (n >= e.n)
                 return;
-            T* place = row + rows.column(n);
-            Elements all;
+            auto* place = reinterpret_cast<Elements<T, width>*>(row + rows.column(n));
+            A added[width];
+            load_bias(added, m, n, batch);
+            Elements<T, width> all{};
+            if (accumulate)
+                all = simt::load(place);
 #pragma unroll
             for (int i = 0; i < width; i++)
-                all.at[i] = from_accumulator<T>(finish(sum[i], place + i, m, n + i, batch));
-            simt::store(reinterpret_cast<Elements*>(place), all);
+                all.at[i] = from_accumulator<T>(finish(sum[i], added[i], all.at[i]));
+            simt::store(place, all);
             return;
         }
 #pragma unroll
         for (int i = 0; i < width; i++)
-            if (n + i < e.n) {
-                T* place = row + rows.column(n + i);
-                *place = from_accumulator<T>(finish(sum[i], place, m, n + i, batch));
-            }
+            if (n + i < e.n)
+                write_one(sum[i], row + rows.column(n + i), m, n + i, batch);
     }
 };
 
 // Dense rows, `stride` elements apart.
 template <class T>
 struct DenseRows {
+    static constexpr bool feature_along_columns = true;
     T* data;
     int64_t stride, batch_stride;
     __device__ __forceinline__ T* row(int64_t m, int batch) const {
@@ -132,8 +157,7 @@ __global__ void __launch_bounds__(256) finish_splits(Out out, Extent e, int spli
         for (int s = 0; s < splits; s++)
             sum += out.partial[(int64_t(s) * gridDim.z + batch) * matrix + i];
         const int64_t m = i / e.n, n = i % e.n;
-        auto* place = out.rows.row(m, batch) + out.rows.column(n);
-        *place = from_accumulator<typename Out::Element>(out.finish(sum, place, m, n, batch));
+        out.write_one(sum, out.rows.row(m, batch) + out.rows.column(n), m, n, batch);
     }
 }
 

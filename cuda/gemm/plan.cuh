@@ -70,9 +70,10 @@ GemmOutput<T> output_of(const Gemm& p, int splits) {
     out.bias = static_cast<const T*>(p.bias);
     out.relu = p.activation == Activation::relu;
     out.accumulate = p.accumulate;
-    out.vectors = p.n % width == 0 && (p.m == 1 || p.ldc % width == 0) &&
-                  (p.batch == 1 || p.c_batch_stride % width == 0) &&
-                  reinterpret_cast<uintptr_t>(p.c) % 16 == 0;
+    out.vectors =
+        p.n % width == 0 && (p.m == 1 || p.ldc % width == 0) &&
+        (p.batch == 1 || p.c_batch_stride % width == 0) &&
+        (reinterpret_cast<uintptr_t>(p.c) | reinterpret_cast<uintptr_t>(p.bias)) % 16 == 0;
     out.partial = splits > 1 ? static_cast<Accumulator<T>*>(p.workspace) : nullptr;
     return out;
 }

@@ -6,6 +6,9 @@
 //   Outer outer(int64_t index, int batch)     Inner inner(int64_t index)     const T* at(Outer,
 //   Inner, bool& valid)
 // An address must be legal to form even where `valid` comes back false; those elements are zeros.
+// An operand may have advance(Outer&, int) and advance(Inner&, int), from one index to another:
+// less work than a new one, and no registers for each of the indices that a thread meets in every
+// tile.
 #pragma once
 
 #include <cstdint>
@@ -26,25 +29,41 @@ struct Strided {
     int64_t outer_stride, inner_stride, batch_stride;
     int64_t outer_size, inner_size;
 
+    // `left`: how many lines (elements of the sum) there are from this one on, as far as 32 bits
+    // tell.
     struct Outer {
         const T* row;
-        bool valid;
+        int left;
     };
     struct Inner {
         int64_t offset;
-        bool valid;
+        int left;
     };
     __device__ __forceinline__ Outer outer(int64_t i, int batch) const {
-        const bool valid = i < outer_size;
-        return {data + batch * batch_stride + (valid ? i * outer_stride : 0), valid};
+        const int left = left_of(outer_size - i);
+        return {data + batch * batch_stride + (left > 0 ? i * outer_stride : 0), left};
     }
     __device__ __forceinline__ Inner inner(int64_t k) const {
-        const bool valid = k < inner_size;
-        return {valid ? k * inner_stride : 0, valid};
+        const int left = left_of(inner_size - k);
+        return {left > 0 ? k * inner_stride : 0, left};
+    }
+    // To the index `steps` further.
+    __device__ __forceinline__ void advance(Outer& o, int steps) const {
+        o.row += steps * outer_stride;
+        o.left -= steps;
+    }
+    __device__ __forceinline__ void advance(Inner& i, int steps) const {
+        i.offset += steps * inner_stride;
+        i.left -= steps;
     }
     __device__ __forceinline__ const T* at(const Outer& o, const Inner& i, bool& valid) const {
-        valid = o.valid && i.valid;
+        valid = o.left > 0 && i.left > 0;
         return o.row + i.offset;
+    }
+
+  private:
+    static __device__ __forceinline__ int left_of(int64_t n) {
+        return int(n < INT32_MAX ? n : INT32_MAX);
     }
 };
 
@@ -110,6 +129,11 @@ class TileLoader {
     static constexpr bool through_registers = !vectors && sizeof(T) == 2;
     static_assert(!vectors || walk == Tile::major, "a vector lies in one row of the tile");
     static_assert(threads % per_row == 0 && rows % row_step == 0);
+    static constexpr bool advances =
+        requires(const Operand& x, typename Operand::Outer o, typename Operand::Inner i) {
+            x.advance(o, 1);
+            x.advance(i, 1);
+        };
     // The outer indices stay the same from tile to tile; many of them are rather worked out again
     // than kept.
     static constexpr bool kept = !along_inner || count <= 4;
@@ -120,13 +144,6 @@ class TileLoader {
     int batch_, row_, column_;
     typename Operand::Outer outer_[outers];
     T waiting_[through_registers ? count : 1];
-
-    __device__ __forceinline__ typename Operand::Outer outer(int i) const {
-        if constexpr (kept)
-            return outer_[along_inner ? i : 0];
-        else
-            return operand_.outer(first_ + row_ + i * row_step, batch_);
-    }
 
   public:
     // `thread` is the number of this one among the `threads` that copy together.
@@ -144,20 +161,29 @@ class TileLoader {
 
     // Starts to copy the tile whose inner indices begin at k.
     __device__ __forceinline__ void start(T* tile, int64_t k) {
-        typename Operand::Inner inner{};
-        if constexpr (along_inner)
-            inner = operand_.inner(k + column_);
+        typename Operand::Inner inner = operand_.inner(k + (along_inner ? column_ : row_));
+        typename Operand::Outer outer = kept ? outer_[0] : operand_.outer(first_ + row_, batch_);
 #pragma unroll
         for (int i = 0; i < count; i++) {
-            const int row = row_ + i * row_step;
-            if constexpr (!along_inner)
-                inner = operand_.inner(k + row);
+            if (i > 0) {
+                if constexpr (along_inner && kept)
+                    outer = outer_[i];
+                else if constexpr (along_inner && advances)
+                    operand_.advance(outer, row_step);
+                else if constexpr (along_inner)
+                    outer = operand_.outer(first_ + row_ + i * row_step, batch_);
+                else if constexpr (advances)
+                    operand_.advance(inner, row_step);
+                else
+                    inner = operand_.inner(k + row_ + i * row_step);
+            }
             bool valid;
-            const T* source = operand_.at(outer(i), inner, valid);
+            const T* source = operand_.at(outer, inner, valid);
             if constexpr (through_registers)
                 waiting_[i] = valid ? *source : T(0.f);
             else
-                ptx::cp_async<step* int(sizeof(T))>(tile + place(row), source, valid);
+                ptx::cp_async<step* int(sizeof(T))>(tile + place(row_ + i * row_step), source,
+                                                    valid);
         }
     }
 

@@ -22,6 +22,8 @@ constexpr int max_splits = 64;
 template <class A>
 struct Moments {
     A count, mean, squares; // squares: the sum of (x - mean)^2
+    static constexpr int fields = 3;
+    __device__ __forceinline__ A& field(int i) { return i == 0 ? count : i == 1 ? mean : squares; }
 
     __device__ __forceinline__ void add(A x) {
         count += A(1);
@@ -51,6 +53,8 @@ struct MergeMoments {
 template <class A>
 struct Pair {
     A first, second;
+    static constexpr int fields = 2;
+    __device__ __forceinline__ A& field(int i) { return i == 0 ? first : second; }
 };
 template <class A>
 __device__ __forceinline__ Pair<A> shuffle_xor(const Pair<A>& p, int lanes) {
@@ -62,6 +66,42 @@ struct AddPairs {
         return {a.first + b.first, a.second + b.second};
     }
 };
+
+// Partial results, field by field: neighbouring threads read and write neighbouring channels.
+template <class State, class A>
+struct Parts {
+    A* data; // (fields, splits, c)
+    int64_t c;
+    int splits;
+
+    __device__ __forceinline__ A& at(int field, int split, int64_t channel) const {
+        return data[(int64_t(field) * splits + split) * c + channel];
+    }
+    __device__ __forceinline__ State load(int split, int64_t channel) const {
+        State state;
+#pragma unroll
+        for (int i = 0; i < State::fields; i++)
+            state.field(i) = at(i, split, channel);
+        return state;
+    }
+    __device__ __forceinline__ void store(State state, int split, int64_t channel) const {
+#pragma unroll
+        for (int i = 0; i < State::fields; i++)
+            at(i, split, channel) = state.field(i);
+    }
+    // Of all splits, in their order.
+    template <class Op>
+    __device__ __forceinline__ State merged(int64_t channel) const {
+        State state = load(0, channel);
+        for (int s = 1; s < splits; s++)
+            state = Op::merge(state, load(s, channel));
+        return state;
+    }
+};
+template <class A>
+using MomentParts = Parts<Moments<A>, A>;
+template <class A>
+using PairParts = Parts<Pair<A>, A>;
 
 // Positions of the image's elements: channel c's j-th element of n * inner.
 struct Layout {
@@ -76,59 +116,61 @@ struct Layout {
 // Which elements a block reduces. NCHW: one channel, neighbouring threads on neighbouring elements.
 // Channels last: 32 channels, a warp on 32 neighbouring channels; then 8 warps' results per channel
 // are merged.
-template <class State, class Op, class F>
-__device__ __forceinline__ void reduce_channel(const Layout& layout, State* partial, int splits,
-                                               State zero, F f) {
+template <class Op, class State, class A, class F>
+__device__ __forceinline__ void reduce_channel(const Layout& layout, const Parts<State, A>& parts,
+                                               F f) {
     const int split = blockIdx.y;
-    const int64_t chunk = (layout.per_channel + splits - 1) / splits;
+    const int64_t chunk = (layout.per_channel + parts.splits - 1) / parts.splits;
     const int64_t first = split * chunk;
     const int64_t last = first + chunk < layout.per_channel ? first + chunk : layout.per_channel;
-    State state = zero;
+    State state{};
     if (!layout.channels_last) {
         const int64_t channel = blockIdx.x;
         for (int64_t j = first + threadIdx.x; j < last; j += threads)
             f(state, layout.at(channel, j), channel);
         state = group_reduce<threads, Op>(state);
         if (threadIdx.x == 0)
-            partial[channel * splits + split] = state;
+            parts.store(state, split, channel);
         return;
     }
+    constexpr int warps = threads / 32;
     const int lane = threadIdx.x % 32;
     const int warp = threadIdx.x / 32;
     const int64_t channel = int64_t(blockIdx.x) * 32 + lane;
     if (channel < layout.c)
-        for (int64_t j = first + warp; j < last; j += threads / 32)
+        for (int64_t j = first + warp; j < last; j += warps)
             f(state, layout.at(channel, j), channel);
-    State(&of_warp)[threads / 32][32] = simt::smem_static<State[threads / 32][32]>();
-    of_warp[warp][lane] = state;
+    auto& of_warp = simt::smem_static<A[State::fields][warps][32]>();
+#pragma unroll
+    for (int i = 0; i < State::fields; i++)
+        of_warp[i][warp][lane] = state.field(i);
     __syncthreads();
     if (warp != 0 || channel >= layout.c)
         return;
-    for (int w = 1; w < threads / 32; w++)
-        state = Op::merge(state, of_warp[w][lane]);
-    partial[channel * splits + split] = state;
+    for (int w = 1; w < warps; w++) {
+        State other;
+#pragma unroll
+        for (int i = 0; i < State::fields; i++)
+            other.field(i) = of_warp[i][w][lane];
+        state = Op::merge(state, other);
+    }
+    parts.store(state, split, channel);
 }
 
 template <class T>
 __global__ void __launch_bounds__(threads)
-    moments_kernel(const T* __restrict__ x, Layout layout,
-                   Moments<Accumulator<T>>* __restrict__ partial, int splits) {
-    using A = Accumulator<T>;
-    reduce_channel<Moments<A>, MergeMoments>(
-        layout, partial, splits, {A(0), A(0), A(0)},
-        [&](Moments<A>& state, int64_t at, int64_t) { state.add(to_accumulator(x[at])); });
+    moments_kernel(const T* __restrict__ x, Layout layout, MomentParts<Accumulator<T>> parts) {
+    reduce_channel<MergeMoments>(
+        layout, parts, [&](auto& state, int64_t at, int64_t) { state.add(to_accumulator(x[at])); });
 }
 
 template <class A>
 __global__ void __launch_bounds__(threads)
-    merge_moments(const Moments<A>* __restrict__ partial, int64_t c, int splits,
-                  A* __restrict__ mean, A* __restrict__ var) {
+    merge_moments(MomentParts<A> parts, A* __restrict__ mean, A* __restrict__ var) {
     const int64_t channel = int64_t(blockIdx.x) * threads + threadIdx.x;
-    if (channel >= c)
+    if (channel >= parts.c)
         return;
-    Moments<A> state = partial[channel * splits];
-    for (int s = 1; s < splits; s++)
-        state = MergeMoments::merge(state, partial[channel * splits + s]);
+    const Moments<A> state = parts.template merged<MergeMoments>(channel);
     mean[channel] = state.mean;
     var[channel] = state.squares / state.count;
 }
@@ -137,27 +179,23 @@ template <class T>
 __global__ void __launch_bounds__(threads)
     gradient_sums(const T* __restrict__ g, const T* __restrict__ x, Layout layout,
                   const Accumulator<T>* __restrict__ mean, const Accumulator<T>* __restrict__ var,
-                  Accumulator<T> eps, Pair<Accumulator<T>>* __restrict__ partial, int splits) {
+                  Accumulator<T> eps, PairParts<Accumulator<T>> parts) {
     using A = Accumulator<T>;
-    reduce_channel<Pair<A>, AddPairs>(
-        layout, partial, splits, {A(0), A(0)}, [&](Pair<A>& state, int64_t at, int64_t channel) {
-            const A gradient = to_accumulator(g[at]);
-            const A deviation = to_accumulator(x[at]) - mean[channel];
-            state.first += gradient;
-            state.second += gradient * (deviation / sqrt(var[channel] + eps));
-        });
+    reduce_channel<AddPairs>(layout, parts, [&](auto& state, int64_t at, int64_t channel) {
+        const A gradient = to_accumulator(g[at]);
+        const A deviation = to_accumulator(x[at]) - mean[channel];
+        state.first += gradient;
+        state.second += gradient * (deviation / sqrt(var[channel] + eps));
+    });
 }
 
 template <class A>
 __global__ void __launch_bounds__(threads)
-    merge_pairs(const Pair<A>* __restrict__ partial, int64_t c, int splits, A* __restrict__ first,
-                A* __restrict__ second) {
+    merge_pairs(PairParts<A> parts, A* __restrict__ first, A* __restrict__ second) {
     const int64_t channel = int64_t(blockIdx.x) * threads + threadIdx.x;
-    if (channel >= c)
+    if (channel >= parts.c)
         return;
-    Pair<A> state = partial[channel * splits];
-    for (int s = 1; s < splits; s++)
-        state = AddPairs::merge(state, partial[channel * splits + s]);
+    const Pair<A> state = parts.template merged<AddPairs>(channel);
     first[channel] = state.first;
     second[channel] = state.second;
 }
@@ -246,15 +284,14 @@ cudaError_t batch_norm(const Channels& image, const void* x, const void* weight,
         using A = Accumulator<T>;
         const Layout layout = layout_of(image);
         const int splits = splits_of(image);
-        auto* partial = static_cast<Moments<A>*>(workspace);
+        const MomentParts<A> parts{static_cast<A*>(workspace), image.c, splits};
         cudaError_t error =
             simt::launch(moments_kernel<T>, reduction_grid(image, splits), dim3(threads), 0, stream,
-                         static_cast<const T*>(x), layout, partial, splits);
+                         static_cast<const T*>(x), layout, parts);
         if (error != cudaSuccess)
             return error;
         error = simt::launch(merge_moments<A>, channel_grid(image.c), dim3(threads), 0, stream,
-                             static_cast<const Moments<A>*>(partial), image.c, splits,
-                             static_cast<A*>(mean), static_cast<A*>(var));
+                             parts, static_cast<A*>(mean), static_cast<A*>(var));
         if (error != cudaSuccess)
             return error;
         return simt::launch(normalize_kernel<T>, elementwise_grid(total), dim3(threads), 0, stream,
@@ -276,15 +313,14 @@ cudaError_t batch_norm_backward(const Channels& image, const void* g, const void
         using A = Accumulator<T>;
         const Layout layout = layout_of(image);
         const int splits = splits_of(image);
-        auto* partial = static_cast<Pair<A>*>(workspace);
-        cudaError_t error = simt::launch(
-            gradient_sums<T>, reduction_grid(image, splits), dim3(threads), 0, stream,
-            static_cast<const T*>(g), static_cast<const T*>(x), layout, static_cast<const A*>(mean),
-            static_cast<const A*>(var), A(eps), partial, splits);
+        const PairParts<A> parts{static_cast<A*>(workspace), image.c, splits};
+        cudaError_t error =
+            simt::launch(gradient_sums<T>, reduction_grid(image, splits), dim3(threads), 0, stream,
+                         static_cast<const T*>(g), static_cast<const T*>(x), layout,
+                         static_cast<const A*>(mean), static_cast<const A*>(var), A(eps), parts);
         if (error != cudaSuccess)
             return error;
-        error = simt::launch(merge_pairs<A>, channel_grid(image.c), dim3(threads), 0, stream,
-                             static_cast<const Pair<A>*>(partial), image.c, splits,
+        error = simt::launch(merge_pairs<A>, channel_grid(image.c), dim3(threads), 0, stream, parts,
                              static_cast<A*>(gbias), static_cast<A*>(gweight));
         if (error != cudaSuccess)
             return error;

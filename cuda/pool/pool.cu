@@ -1,4 +1,5 @@
-// Pooling: a thread for each output (forward) or input element (backward).
+// Pooling: a thread for each output (forward; of adaptive pooling's large bins a warp) or input
+// element (backward).
 //
 // Floor: the input and the output, each moved once; windows that overlap are read from the caches.
 // Limited by memory (2.0 TB/s on an A100, 3.35 TB/s on an H100). Neighbouring threads have
@@ -11,11 +12,16 @@
 #include <algorithm>
 
 #include "core/dispatch.cuh"
+#include "core/reduce.cuh"
+#include "core/vector.cuh"
 
 namespace fastnn::cuda {
 namespace {
 
 constexpr int threads = 256;
+// On a multiprocessor: what leaves the registers that positions and divisions take.
+template <class T>
+constexpr int blocks = sizeof(T) == 8 ? 4 : 6;
 
 struct Position {
     int64_t plane_start; // offset of element (n, c, 0, 0) of the other array
@@ -48,8 +54,10 @@ __device__ __forceinline__ Range outputs_of(int at, int size, int stride, int pa
     return {first, min((at + padding) / stride + 1, count)};
 }
 
-template <class T>
-__global__ void __launch_bounds__(threads)
+// Windows take `width` columns at a time: 2 where those of NCHW begin at whole pairs, so that
+// neighbouring threads read neighbouring pairs and no half of a sector is left to a second request.
+template <int width, class T>
+__global__ void __launch_bounds__(threads, blocks<T>)
     max_pool_kernel(Pooling call, const T* __restrict__ x, T* __restrict__ y,
                     int32_t* __restrict__ indices, int64_t total) {
     using A = Accumulator<T>;
@@ -62,15 +70,20 @@ __global__ void __launch_bounds__(threads)
             const int row = p.row * call.stride_h - call.padding_h + kh * call.dilation_h;
             if (row < 0 || row >= call.h)
                 continue;
-            for (int kw = 0; kw < call.kernel_w; kw++) {
+            for (int kw = 0; kw < call.kernel_w; kw += width) {
                 const int column = p.column * call.stride_w - call.padding_w + kw * call.dilation_w;
                 if (column < 0 || column >= call.w)
                     continue;
                 const int32_t at = int32_t(row * call.w + column);
-                const A v = to_accumulator(x[p.plane_start + at * p.step]);
-                if (v > top || v != v || best < 0) {
-                    top = v;
-                    best = at;
+                const auto v = simt::load(
+                    reinterpret_cast<const Elements<T, width>*>(x + p.plane_start + at * p.step));
+#pragma unroll
+                for (int j = 0; j < width; j++) {
+                    const A value = to_accumulator(v.at[j]);
+                    if (value > top || value != value || best < 0) {
+                        top = value;
+                        best = at + j;
+                    }
                 }
             }
         }
@@ -153,7 +166,7 @@ __device__ __forceinline__ int divisor_of(const Pooling& call, int row, int colu
     return (bottom - top) * (right - left);
 }
 
-template <class T>
+template <int width, class T>
 __global__ void __launch_bounds__(threads)
     avg_pool_kernel(Pooling call, const T* __restrict__ x, T* __restrict__ y, int64_t total) {
     using A = Accumulator<T>;
@@ -165,14 +178,19 @@ __global__ void __launch_bounds__(threads)
         A sum = 0;
         for (int row = max(top, 0); row < min(top + call.kernel_h, int(call.h)); row++)
             for (int column = max(left, 0); column < min(left + call.kernel_w, int(call.w));
-                 column++)
-                sum += to_accumulator(x[p.plane_start + (row * call.w + column) * p.step]);
+                 column += width) {
+                const auto v = simt::load(reinterpret_cast<const Elements<T, width>*>(
+                    x + p.plane_start + (row * call.w + column) * p.step));
+#pragma unroll
+                for (int j = 0; j < width; j++)
+                    sum += to_accumulator(v.at[j]);
+            }
         y[i] = from_accumulator<T>(sum / A(divisor_of(call, p.row, p.column)));
     }
 }
 
 template <class T>
-__global__ void __launch_bounds__(threads)
+__global__ void __launch_bounds__(threads, blocks<T>)
     avg_pool_gradient(Pooling call, const T* __restrict__ g, T* __restrict__ gx, int64_t total) {
     using A = Accumulator<T>;
     for (int64_t i = int64_t(blockIdx.x) * threads + threadIdx.x; i < total;
@@ -196,21 +214,30 @@ __device__ __forceinline__ Range bin_of(int64_t i, int64_t size, int64_t count) 
     return {int(i * size / count), int(((i + 1) * size + count - 1) / count)};
 }
 
-template <class T>
+// `lanes` threads to a bin: a warp for large bins of NCHW, whose elements lie beside each other.
+template <int lanes, class T>
 __global__ void __launch_bounds__(threads)
     adaptive_kernel(Pooling call, const T* __restrict__ x, T* __restrict__ y, int64_t total) {
     using A = Accumulator<T>;
-    for (int64_t i = int64_t(blockIdx.x) * threads + threadIdx.x; i < total;
-         i += int64_t(gridDim.x) * threads) {
+    const int lane = int(threadIdx.x) % lanes;
+    for (int64_t i = (int64_t(blockIdx.x) * threads + threadIdx.x) / lanes; i < total;
+         i += int64_t(gridDim.x) * threads / lanes) {
         const Position p = position_of(i, call, call.oh, call.ow, call.h * call.w);
         const Range rows = bin_of(p.row, call.h, call.oh);
         const Range columns = bin_of(p.column, call.w, call.ow);
+        const int across = columns.last - columns.first;
+        const int count = (rows.last - rows.first) * across;
+        const T* first = x + p.plane_start + (rows.first * call.w + columns.first) * p.step;
         A sum = 0;
-        for (int row = rows.first; row < rows.last; row++)
-            for (int column = columns.first; column < columns.last; column++)
-                sum += to_accumulator(x[p.plane_start + (row * call.w + column) * p.step]);
-        const int count = (rows.last - rows.first) * (columns.last - columns.first);
-        y[i] = from_accumulator<T>(sum / A(count));
+        int row = lane / max(across, 1), column = lane % max(across, 1);
+        for (int at = lane; at < count; at += lanes) {
+            sum += to_accumulator(first[(row * call.w + column) * p.step]);
+            for (column += lanes; column >= across; column -= across)
+                row++;
+        }
+        sum = warp_reduce<Sum>(sum, lanes);
+        if (lane == 0)
+            y[i] = from_accumulator<T>(sum / A(count));
     }
 }
 
@@ -250,6 +277,14 @@ dim3 grid_for(int64_t total) {
     return dim3(unsigned(std::min<int64_t>((total + threads - 1) / threads, 65536)));
 }
 
+// Whether all windows, as far as they lie in the image, are whole and aligned pairs of columns.
+template <class T>
+bool reads_pairs(const Pooling& call, const void* x) {
+    return !call.channels_last && call.dilation_w == 1 &&
+           (call.w | call.kernel_w | call.stride_w | call.padding_w) % 2 == 0 &&
+           reinterpret_cast<uintptr_t>(x) % (2 * sizeof(T)) == 0;
+}
+
 int64_t outputs(const Pooling& call) {
     return call.n * call.c * call.oh * call.ow;
 }
@@ -266,7 +301,8 @@ cudaError_t max_pool2d(const Pooling& call, const void* x, void* y, int32_t* ind
         return cudaSuccess;
     return dispatch_float(call.dtype, [&](auto type) {
         using T = typename decltype(type)::type;
-        return simt::launch(max_pool_kernel<T>, grid_for(total), dim3(threads), 0, stream, call,
+        return simt::launch(reads_pairs<T>(call, x) ? max_pool_kernel<2, T> : max_pool_kernel<1, T>,
+                            grid_for(total), dim3(threads), 0, stream, call,
                             static_cast<const T*>(x), static_cast<T*>(y), indices, total);
     });
 }
@@ -289,21 +325,47 @@ cudaError_t max_pool2d_backward(const Pooling& call, const void* g, const int32_
     });
 }
 
-#define FASTNN_POOL(name, kernel, count)                                                           \
-    cudaError_t name(const Pooling& call, const void* in, void* out, cudaStream_t stream) {        \
-        const int64_t total = count(call);                                                         \
-        if (total == 0)                                                                            \
-            return cudaSuccess;                                                                    \
-        return dispatch_float(call.dtype, [&](auto type) {                                         \
-            using T = typename decltype(type)::type;                                               \
-            return simt::launch(kernel<T>, grid_for(total), dim3(threads), 0, stream, call,        \
-                                static_cast<const T*>(in), static_cast<T*>(out), total);           \
-        });                                                                                        \
-    }
-FASTNN_POOL(avg_pool2d, avg_pool_kernel, outputs)
-FASTNN_POOL(avg_pool2d_backward, avg_pool_gradient, inputs)
-FASTNN_POOL(adaptive_avg_pool2d, adaptive_kernel, outputs)
-FASTNN_POOL(adaptive_avg_pool2d_backward, adaptive_gradient, inputs)
-#undef FASTNN_POOL
+namespace {
+
+// f(Type<T>{}) gives the kernel; `lanes` threads work on each of the `total` elements.
+template <class F>
+cudaError_t run(const Pooling& call, const void* in, void* out, int64_t total, int lanes,
+                cudaStream_t stream, F&& f) {
+    if (total == 0)
+        return cudaSuccess;
+    return dispatch_float(call.dtype, [&](auto type) {
+        using T = typename decltype(type)::type;
+        return simt::launch(f(type), grid_for(total * lanes), dim3(threads), 0, stream, call,
+                            static_cast<const T*>(in), static_cast<T*>(out), total);
+    });
+}
+
+} // namespace
+
+cudaError_t avg_pool2d(const Pooling& call, const void* x, void* y, cudaStream_t stream) {
+    return run(call, x, y, outputs(call), 1, stream, [&](auto type) {
+        using T = typename decltype(type)::type;
+        return reads_pairs<T>(call, x) ? avg_pool_kernel<2, T> : avg_pool_kernel<1, T>;
+    });
+}
+
+cudaError_t avg_pool2d_backward(const Pooling& call, const void* g, void* gx, cudaStream_t stream) {
+    return run(call, g, gx, inputs(call), 1, stream,
+               [](auto type) { return avg_pool_gradient<typename decltype(type)::type>; });
+}
+
+cudaError_t adaptive_avg_pool2d(const Pooling& call, const void* x, void* y, cudaStream_t stream) {
+    const bool large = !call.channels_last && call.h * call.w >= 32 * call.oh * call.ow;
+    return run(call, x, y, outputs(call), large ? 32 : 1, stream, [&](auto type) {
+        using T = typename decltype(type)::type;
+        return large ? adaptive_kernel<32, T> : adaptive_kernel<1, T>;
+    });
+}
+
+cudaError_t adaptive_avg_pool2d_backward(const Pooling& call, const void* g, void* gx,
+                                         cudaStream_t stream) {
+    return run(call, g, gx, inputs(call), 1, stream,
+               [](auto type) { return adaptive_gradient<typename decltype(type)::type>; });
+}
 
 } // namespace fastnn::cuda

@@ -11,6 +11,7 @@
 
 #include "core/dispatch.cuh"
 #include "core/philox.cuh"
+#include "core/vector.cuh"
 
 namespace fastnn::cuda {
 namespace {
@@ -72,25 +73,20 @@ __global__ void __launch_bounds__(threads)
     }
 }
 
-// Two words a number: four numbers are two blocks of the stream.
+// Two words a number: a block of the stream is two numbers, 16 bytes.
 __global__ void __launch_bounds__(threads)
     uniform_double_kernel(uint64_t seed, uint64_t offset, int64_t n, double* __restrict__ u) {
     const int64_t step = int64_t(gridDim.x) * threads;
-    for (int64_t pair = int64_t(blockIdx.x) * threads + threadIdx.x; 4 * pair < n; pair += step) {
-        double of[4];
+    for (int64_t block = int64_t(blockIdx.x) * threads + threadIdx.x; 2 * block < n;
+         block += step) {
+        const PhiloxBlock random = philox_block(seed, offset + uint64_t(block));
+        Vector<double> out;
 #pragma unroll
-        for (int half = 0; half < 2; half++) {
-            const PhiloxBlock random = philox_block(seed, offset + uint64_t(2 * pair + half));
-#pragma unroll
-            for (int i = 0; i < 2; i++) {
-                const uint64_t high = random.word[2 * i] >> 5, low = random.word[2 * i + 1] >> 6;
-                of[2 * half + i] = double(high << 26 | low) * 0x1p-53;
-            }
+        for (int i = 0; i < 2; i++) {
+            const uint64_t high = random.word[2 * i] >> 5, low = random.word[2 * i + 1] >> 6;
+            out.at[i] = double(high << 26 | low) * 0x1p-53;
         }
-#pragma unroll
-        for (int i = 0; i < 4; i++)
-            if (4 * pair + i < n)
-                u[4 * pair + i] = of[i];
+        out.store(u + 2 * block, n - 2 * block);
     }
 }
 
@@ -135,8 +131,8 @@ __global__ void __launch_bounds__(threads)
     }
 }
 
-dim3 blocks_of(int64_t n) {
-    const int64_t per_block = int64_t(threads) * 4;
+dim3 blocks_of(int64_t n, int a_thread = 4) {
+    const int64_t per_block = int64_t(threads) * a_thread;
     return dim3(unsigned(std::min<int64_t>((n + per_block - 1) / per_block, 4096)));
 }
 
@@ -157,7 +153,7 @@ cudaError_t uniform(DType dtype, uint64_t seed, uint64_t offset, int64_t n, void
         return simt::launch(uniform_float_kernel, blocks_of(n), dim3(threads), 0, stream, seed,
                             offset, n, static_cast<float*>(u));
     if (dtype == DType::float64)
-        return simt::launch(uniform_double_kernel, blocks_of(n), dim3(threads), 0, stream, seed,
+        return simt::launch(uniform_double_kernel, blocks_of(n, 2), dim3(threads), 0, stream, seed,
                             offset, n, static_cast<double*>(u));
     return cudaErrorInvalidValue;
 }

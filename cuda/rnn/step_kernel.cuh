@@ -9,9 +9,7 @@
 // eight of K in turn, each through its own three stages of cp.async, with no barrier between them,
 // and their sums are added at the end in the order of the warps. Per byte of the L2 cache a block
 // does 16 * 32 * 2 FLOPs of 4 * (16 + 32), 5: the cache (some 4 TB/s of an A100) and the FMA units
-// are about equally busy. float64, which gradients are checked in, has two turns of shared memory
-// for one: a thread's four columns are two vectors, whose neighbours are other threads'. Never run
-// on hardware: executed under the emulator only.
+// are about equally busy. Never run on hardware: executed under the emulator only.
 #pragma once
 
 #include <climits>
@@ -34,7 +32,10 @@ struct States {
         const T* row;
         bool valid;
     };
-    using Inner = typename Strided<T>::Inner;
+    struct Inner {
+        int64_t offset;
+        bool valid;
+    };
     __device__ __forceinline__ const T* row(int64_t i) const {
         return (i < boundary ? first : rest) + i * size;
     }
@@ -72,12 +73,20 @@ struct Shared {
     };
 };
 
+// Four float64 are two vectors, and those of eight lanes twice the banks: every other group of four
+// lanes takes them in turned order.
 template <class T>
-__device__ __forceinline__ void load_four(T (&out)[4], const T* p) {
+__device__ __forceinline__ int turn_of_lane() {
+    return sizeof(T) == 8 ? int(threadIdx.x) / 4 % 2 * 2 : 0;
+}
+
+// p[i ^ turn] to out[i].
+template <class T>
+__device__ __forceinline__ void load_four(T (&out)[4], const T* p, int turn) {
     constexpr int width = Vector<T>::width;
 #pragma unroll
     for (int i = 0; i < 4; i += width) {
-        const auto v = simt::load(reinterpret_cast<const Vector<T>*>(p + i));
+        const auto v = simt::load(reinterpret_cast<const Vector<T>*>(p + (i ^ turn)));
 #pragma unroll
         for (int j = 0; j < width; j++)
             out[i + j] = v.at[j];
@@ -114,7 +123,8 @@ __global__ void __launch_bounds__(step::threads, 2)
     };
     for (int i = 0; i < stages - 1; i++)
         start(i);
-    T c[per_thread][per_thread] = {};
+    const int turn = turn_of_lane<T>();
+    T c[per_thread][per_thread] = {}; // columns in turned order
     for (int i = 0; i < count; i++) {
         start(i + stages - 1);
         ptx::cp_async_wait<stages - 1>();
@@ -123,8 +133,8 @@ __global__ void __launch_bounds__(step::threads, 2)
 #pragma unroll
         for (int k = 0; k < slice; k++) {
             T x[per_thread], y[per_thread];
-            load_four(x, stage.a + Memory::TileA::offset(ty, k));
-            load_four(y, stage.b + Memory::TileB::offset(tx, k));
+            load_four(x, stage.a + Memory::TileA::offset(ty, k), 0);
+            load_four(y, stage.b + Memory::TileB::offset(tx, k), turn);
 #pragma unroll
             for (int p = 0; p < per_thread; p++)
 #pragma unroll
@@ -143,8 +153,9 @@ __global__ void __launch_bounds__(step::threads, 2)
 #pragma unroll
             for (int j = 0; j < width; j++)
                 v.at[j] = c[p][q + j];
-            simt::store(
-                reinterpret_cast<Vector<T>*>(shared.sum[warp] + (ty + p) * columns + tx + q), v);
+            simt::store(reinterpret_cast<Vector<T>*>(shared.sum[warp] + (ty + p) * columns + tx +
+                                                     (q ^ turn)),
+                        v);
         }
     __syncthreads();
     for (int i = int(threadIdx.x) * Out::width; i < rows * columns; i += threads * Out::width) {
@@ -153,13 +164,20 @@ __global__ void __launch_bounds__(step::threads, 2)
         for (int w = 0; w < warps; w++) {
             T part[Out::width];
             if constexpr (Out::width == 4)
-                load_four(part, shared.sum[w] + i);
+                load_four(part, shared.sum[w] + i, turn);
             else
                 part[0] = shared.sum[w][i];
 #pragma unroll
             for (int j = 0; j < Out::width; j++)
                 sum[j] += part[j];
         }
+        if constexpr (Out::width == 4)
+#pragma unroll
+            for (int j = 0; j < 2; j++) {
+                const T left = sum[j], right = sum[j + 2];
+                sum[j] = turn ? right : left;
+                sum[j + 2] = turn ? left : right;
+            }
         if (m < e.m && n < e.n)
             out(m, n, sum);
     }

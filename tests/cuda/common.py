@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import ml_dtypes
@@ -48,20 +48,9 @@ def hooks() -> bool:
 
 
 @contextlib.contextmanager
-def counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], float]]:
-    """Counts the accesses of the block; then ``count(kind)`` is what they cost over the least that these bytes can.
-
-    Of "global" memory the cost is in sectors, of "shared" in turns: 1 is free of bank conflicts. 1 too where there were none.
-    """
+def counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What the block launches and accesses, for ``emulator_kernels()`` and ``emulator_counters()``."""
     monkeypatch.setenv("SIMT_COUNT", "1")
     kernels.emulator_reset_counters()
-    rows: list[dict[str, Any]] = []
-
-    def count(kind: str, kernel: str = "") -> float:
-        of_kind = [r for r in rows if r["access"].startswith(kind) and kernel in r["kernel"]]
-        ideal = sum(r["ideal"] for r in of_kind)
-        return sum(r["cost"] for r in of_kind) / ideal if ideal else 1.0
-
-    yield count
-    rows.extend(kernels.emulator_counters())
+    yield
     monkeypatch.delenv("SIMT_COUNT")

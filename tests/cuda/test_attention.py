@@ -8,8 +8,9 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 import pytest
-from tests.cuda.common import hooks
+from tests.cuda.common import normal
 from tests.cuda.hardware import gpu, with_host_arrays
+from tests.cuda.memory_use import memory_used_well, needs_counters
 
 import fastnn
 import fastnn.nn as nn
@@ -359,34 +360,33 @@ def test_wrong_arguments_of_the_gradients() -> None:
             kernel(**{**right, **wrong})
 
 
-@pytest.mark.skipif(not hooks(), reason="only instrumented kernels are counted")
+@needs_counters
 @pytest.mark.parametrize("size", [64, 128, 256])
 @pytest.mark.parametrize("dtype", [np.float32, ml_dtypes.bfloat16])
-def test_memory_requests(dtype: Any, size: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No bank conflicts, whole sectors.
-
-    Exceptions: each row's maximum and sum, read once by one thread, and what the backward pass keeps of a row, written so;
-    float32's results on their way through shared memory, once a block.
-    """
-    monkeypatch.setenv("SIMT_COUNT", "1")
-    kernels.emulator_reset_counters()
+def test_memory_is_used_well(dtype: Any, size: int, monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(0)
     q, k, v, g = (rng.normal(size=(1, 1, n, size)).astype(dtype) for n in (70, 100, 100, 70))
-    saved = gpu.attention(q, k, v, None, 0.1, True)
-    gpu.attention_backward(g, q, k, v, None, *saved, 0.1, True, False)
-    seen = set()
-    for row in kernels.emulator_counters():
-        name, access = row["kernel"], row["access"]
-        if "attention" not in name or not row["bytes"]:
-            continue
-        seen.add((name, access))
-        if access.startswith("global"):
-            assert row["bytes"] >= 0.9 * 32 * row["cost"], row
-        elif not (access == "shared store 8" and dtype == np.float32):
-            assert row["cost"] == row["ideal"], row
-    launches = 4 if dtype == np.float32 and size > 64 else 3
-    assert len({name for name, _ in seen}) == launches
-    assert {access for _, access in seen} >= {"shared load 16", "global load 16", "global store 16"}
+    with memory_used_well(monkeypatch, "attention_kernel", "row_statistics") as rows:
+        saved = gpu.attention(q, k, v, None, 0.1, True)
+        gpu.attention_backward(g, q, k, v, None, *saved, 0.1, True, False)
+    gradients = {row["kernel"] for row in rows if row["kernel"].startswith("attention_gradients")}
+    assert len(gradients) == (3 if dtype == np.float32 and size > 64 else 2)
+    assert {row["access"] for row in rows} >= {
+        "shared load 16",
+        "global load 16",
+        "global store 16",
+    }
+
+
+@needs_counters
+@pytest.mark.parametrize("dtype", [np.float32, ml_dtypes.bfloat16])
+def test_memory_is_used_well_with_masks_and_dropout(
+    dtype: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x, mask = normal((1, 2, 64, 64), dtype), normal((64, 64), dtype)
+    with memory_used_well(monkeypatch, "attention_kernel", "attention_gradients", exempt=True):
+        saved = gpu.attention(x, x, x, mask, 0.1, False, 0.1, 1, 2)
+        gpu.attention_backward(x, x, x, x, mask, *saved, 0.1, False, True, 0.1, 1, 2)
 
 
 def _on(device: str, tensors: list[Any]) -> list[Any]:

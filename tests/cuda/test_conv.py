@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 import ml_dtypes
 import numpy as np
 import pytest
-from tests.cuda.common import KINDS, exact, hooks, normal
+from tests.cuda.common import KINDS, exact, normal
 from tests.cuda.hardware import gpu, with_host_arrays
+from tests.cuda.memory_use import memory_used_well, needs_counters
 
 import fastnn
 from fastnn.backends import flags
@@ -354,74 +355,44 @@ def test_too_many_elements_are_halved(monkeypatch: pytest.MonkeyPatch) -> None:
     np.testing.assert_allclose(weight_grad(g, x, case.weight, given), wanted, rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.skipif(not hooks(), reason="only instrumented kernels are counted")
+@needs_counters
 @pytest.mark.parametrize(
     ("dtype", "precision"),
     [(np.float16, "highest"), (np.float32, "medium"), (np.float32, "highest")],
 )
 @pytest.mark.parametrize("last", [True, False])
 @pytest.mark.parametrize("tile", ["small", "large"])
-def test_memory_access(
+def test_memory_is_used_well(
     tile: str, last: bool, dtype: Any, precision: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No bank conflicts, and whole sectors of global memory.
-
-    Exceptions. Entries of the table of taps are the same for a warp, or for some of its lanes: fewer sectors than their
-    bytes. Windows of NCHW that begin within a sector, as all but each eighth (sixteenth) do, share it with their
-    neighbours: only channels last are asserted. prepare_kernel reads weights in another order than theirs, once. A
-    weight's gradient that is worked out channels last is written in another order than it is summed: its stores. Lanes
-    outside of the image are counted as requests of their own; so the input's gradient is here one of 1 x 1.
-    """
-    monkeypatch.setenv("SIMT_COUNT", "1")
-    chosen = {"tile": tile, "method": "product", "splits": 1}
+    """Without padding: lanes outside of the image are counted as requests of their own. So the input's gradient is one of 1 x 1."""
     case = Case((1, 64, 10, 18), 128)
+    point = case._replace(x=(1, 64, 8, 16), kernel=(1, 1))
+    x, weight = stored(normal(case.x, dtype), last), normal(case.weight, dtype, seed=1)
+    g, gy = output_gradient(case, dtype, last), output_gradient(point, dtype, last)
+    given = settings(case, precision, tile=tile, method="product", splits=1)
+    kernel = "fma_kernel" if (dtype, precision) == (np.float32, "highest") else "mma_kernel"
+    with memory_used_well(monkeypatch, kernel, "prepare_kernel", exempt=True) as rows:
+        forward(x, weight, normal((128,), dtype), False, g.shape[2:], given)
+        input_grad(gy, normal(point.weight, dtype), point.x, given)
+        weight_grad(g, x, case.weight, given)
+    assert any("WeightRows" in row["kernel"] for row in rows)
+
+
+@needs_counters
+@pytest.mark.parametrize("dtype", [np.float16, np.float32])
+@pytest.mark.parametrize("last", [True, False])
+def test_memory_is_used_well_by_direct_kernels(
+    last: bool, dtype: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case = Case((1, 64, 10, 18), 64, groups=64)
     x, weight = stored(normal(case.x, dtype), last), normal(case.weight, dtype, seed=1)
     g = output_gradient(case, dtype, last)
-    given = settings(case, precision, **chosen)
-
-    def counted() -> list[Any]:
-        rows = kernels.emulator_counters()
-        kernels.emulator_reset_counters()
-        rows = [row for row in rows if row["kernel"].startswith(("mma_kernel", "fma_kernel"))]
-        assert rows
-        return rows
-
-    kernels.emulator_reset_counters()
-    forward(x, weight, None, False, g.shape[2:], given)
-    rows = counted()
-    point = case._replace(x=(1, 64, 8, 16), kernel=(1, 1))
-    gy = output_gradient(point, dtype, last)
-    input_grad(gy, normal(point.weight, dtype), point.x, given)
-    rows += counted()
-    weight_grad(g, x, case.weight, given)
-    gradient = counted()
-    rows += [row for row in gradient if "global store" not in row["access"]]
-    for row in rows:
-        if "shared" in row["access"]:
-            assert row["cost"] == row["ideal"], row
-        elif last:
-            assert row["cost"] <= row["ideal"] / 0.9, row
-
-
-@pytest.mark.skipif(not hooks(), reason="only instrumented kernels are counted")
-@pytest.mark.parametrize("dtype", [np.float16, np.float32])
-def test_memory_access_of_direct_kernels(dtype: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Depthwise, channels last: whole sectors, and no bank conflicts where sums meet."""
-    monkeypatch.setenv("SIMT_COUNT", "1")
-    case = Case((1, 64, 10, 18), 64, groups=64)
-    x, weight = stored(normal(case.x, dtype), True), normal(case.weight, dtype, seed=1)
-    g = output_gradient(case, dtype, True)
     given = settings(case, "highest")
-    kernels.emulator_reset_counters()
-    forward(x, weight, None, False, g.shape[2:], given)
-    input_grad(g, weight, case.x, given)
-    weight_grad(g, x, case.weight, given)
-    # the weight's gradient is written once, by some threads; add_splits and prepare_kernel are not the hot loops
-    rows = [row for row in kernels.emulator_counters() if row["kernel"].startswith("direct")]
-    assert len({row["kernel"] for row in rows}) == 2
-    for row in rows:
-        if "direct_weight" not in row["kernel"] or "global store" not in row["access"]:
-            assert row["cost"] <= row["ideal"] / 0.9, row
+    with memory_used_well(monkeypatch, "direct_kernel", "direct_weight_kernel", exempt=True):
+        forward(x, weight, None, False, g.shape[2:], given)
+        input_grad(g, weight, case.x, given)
+        weight_grad(g, x, case.weight, given)
 
 
 def launched(function: Any) -> set[str]:
@@ -431,7 +402,7 @@ def launched(function: Any) -> set[str]:
     return {name.split("<")[0].split("::")[-1] for name in kernels.emulator_kernels()}
 
 
-@pytest.mark.skipif(not hooks(), reason="only instrumented kernels are counted")
+@needs_counters
 def test_operations_that_come_down_to_these(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SIMT_COUNT", "1")
 

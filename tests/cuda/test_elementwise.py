@@ -7,7 +7,9 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 import pytest
+from tests.cuda import memory_use
 from tests.cuda.hardware import gpu
+from tests.cuda.memory_use import memory_used_well, needs_counters
 
 from fastnn.backends import numpy as spec
 
@@ -67,3 +69,14 @@ def test_special_values() -> None:
     x = np.array([-np.inf, np.inf, np.nan, -0.0, 3e38], np.float32)
     np.testing.assert_array_equal(gpu.relu(x), spec.relu(x))
     np.testing.assert_array_equal(gpu.sigmoid(x), spec.sigmoid(x))
+
+
+@needs_counters
+@pytest.mark.parametrize("dtype", memory_use.DTYPES)
+@pytest.mark.parametrize(("name", "parameters"), FUNCTIONS)
+def test_memory_is_used_well(
+    name: str, parameters: tuple[Any, ...], dtype: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x = np.ones((64, 64), dtype)
+    with memory_used_well(monkeypatch, "elementwise_kernel"):
+        getattr(gpu, name)(*[x] * (2 if name.endswith("_backward") else 1), *parameters)

@@ -7,8 +7,9 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 import pytest
-from tests.cuda.common import DTYPES, counted, eps, exact, hooks, normal
+from tests.cuda.common import DTYPES, eps, exact, normal
 from tests.cuda.hardware import gpu, with_host_arrays
+from tests.cuda.memory_use import memory_used_well, needs_counters
 
 from fastnn.backends.gpu._arrays import kernels
 
@@ -102,17 +103,16 @@ def test_gradient_of_nothing() -> None:
     assert gpu.embedding_backward(np.ones((2, 0)), np.array([1, 1]), 4, -1, True).shape == (4, 0)
 
 
-@pytest.mark.skipif(not hooks(), reason="only instrumented kernels are counted")
+@needs_counters
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, ml_dtypes.bfloat16])
-def test_memory_is_used_in_whole_sectors(dtype: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Rows of whole vectors. The partial sums of rows that cross tiles are few; 16-bit ones take half sectors at a time."""
-    indices = np.random.default_rng(2).permutation(300)
-    with counted(monkeypatch) as count:
-        gpu.embedding(normal((300, 128), dtype), indices)
-    assert count("global load 16") == count("global store 16") == 1
-    with counted(monkeypatch) as count:
-        gpu.embedding_backward(normal((300, 128), dtype), indices, 300, -1, False)
-    assert count("global load 16") == count("global store 16") == 1
+def test_memory_is_used_well(dtype: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows of whole vectors, each once or in runs that cross tiles."""
+    rng = np.random.default_rng(2)
+    x = normal((300, 128), dtype)
+    with memory_used_well(monkeypatch, "gather_rows", "sum_tiles", "join_tiles", exempt=True):
+        for indices in (rng.permutation(300), rng.integers(0, 10, 300)):
+            gpu.embedding(x, indices)
+            gpu.embedding_backward(x, indices, 300, -1, False)
 
 
 def test_errors() -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from tests.cuda.common import KINDS
 from tests.cuda.hardware import gpu, with_host_arrays
+from tests.cuda.memory_use import memory_used_well, needs_counters
 
 import fastnn
 from fastnn.backends import emulated, flags
@@ -205,3 +206,37 @@ def test_errors() -> None:
         matmul(x, y, c, None, False, False, "low", "auto", 0, None, 0)
     with pytest.raises(ValueError, match="matmul"):
         gpu.matmul(x, x)
+
+
+@needs_counters
+@pytest.mark.parametrize(("dtype", "precision"), KINDS)
+@pytest.mark.parametrize("tile", ["small", "large"])
+def test_memory_is_used_well(
+    dtype: Any, precision: str, tile: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every layout of the operands, bias, accumulation, splits and batches; operands that are not whole vectors."""
+    if tile == "large" and dtype == np.float64:
+        pytest.skip("the same kernel as the small tile")
+    rng = np.random.default_rng(0)
+    fastnn.set_float32_matmul_precision(precision)
+    cuda_cores = dtype == np.float64 or (dtype == np.float32 and precision == "highest")
+    n = 64 if tile == "small" else 128
+    a, b, c, bias = (matrix(rng, s, dtype) for s in ((n, 64), (64, n), (n, n), (n,)))
+    with memory_used_well(monkeypatch, "fma_kernel" if cuda_cores else "mma_kernel"):
+        for left in (a, transposed(a)):
+            for right in (b, transposed(b)):
+                product(left, right, tile=tile)
+        product(a, b, bias, relu=True, out=c.copy(), tile=tile)
+    if tile == "large":
+        return  # the others are small
+    with memory_used_well(monkeypatch, "finish_splits"):
+        product(a, b, bias, out=c.copy(), splits=2)
+    batch = matrix(rng, (2, 64, 64), dtype)
+    with memory_used_well(monkeypatch):
+        product(batch, batch.swapaxes(-1, -2))
+    a, b = (matrix(rng, (64, 65), dtype)[:, 1:] for _ in range(2))
+    with memory_used_well(monkeypatch, exempt=True) as rows:
+        product(a, b)
+        product(a, b.T)
+        product(a.T, b)
+    assert any("false>" in row["kernel"] for row in rows)

@@ -7,8 +7,9 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 import pytest
-from tests.cuda.common import counted, hooks
+from tests.cuda.common import counted
 from tests.cuda.hardware import gpu, with_host_arrays
+from tests.cuda.memory_use import memory_used_well, needs_counters
 from tests.cuda.test_gemm import check, matrix, transposed
 
 from fastnn.backends.gpu import gemm
@@ -98,7 +99,7 @@ def test_batches(shared: bool) -> None:
     )
 
 
-@pytest.mark.skipif(not hooks(), reason="only instrumented kernels are counted")
+@needs_counters
 def test_which_products_it_serves(monkeypatch: Any) -> None:
     rng = np.random.default_rng(4)
     a, b = matrix(rng, (136, 72), np.float16), matrix(rng, (72, 136), np.float16)
@@ -112,26 +113,17 @@ def test_which_products_it_serves(monkeypatch: Any) -> None:
     assert KERNEL not in kernels_of(lambda: gpu.matmul(a, b), monkeypatch)
 
 
-@pytest.mark.skipif(not hooks(), reason="only instrumented kernels are counted")
+@needs_counters
 @pytest.mark.parametrize("transpose", [False, True])
 @pytest.mark.parametrize("tile", ["auto", "large"])
 def test_memory_is_used_well(transpose: bool, tile: str, monkeypatch: Any) -> None:
-    """No bank conflicts; TMA brings and the stores fill whole sectors."""
     rng = np.random.default_rng(5)
     a, b = matrix(rng, (256, 128), np.float16), matrix(rng, (128, 256), np.float16)
-    ran = kernels_of(
-        lambda: product(layout(a, transpose), layout(b, transpose), tile=tile), monkeypatch
-    )
-    assert KERNEL in ran
-    rows = kernels.emulator_counters()
+    with memory_used_well(monkeypatch, KERNEL) as rows:
+        product(layout(a, transpose), layout(b, transpose), tile=tile)
     assert {row["access"] for row in rows} == {
         "tensor load",
         "shared store 8",
         "shared load 16",
         "global store 16",
     }
-    for row in rows:
-        if row["access"].startswith("shared"):
-            assert row["cost"] == row["ideal"], row
-        else:
-            assert row["bytes"] >= 0.9 * 32 * row["cost"], row

@@ -6,8 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.cuda import memory_use
 from tests.cuda.common import DTYPES, assert_close, exact, normal
 from tests.cuda.hardware import gpu
+from tests.cuda.memory_use import memory_used_well, needs_counters
 
 from fastnn.backends import numpy as spec
 
@@ -83,3 +85,32 @@ def test_row_norm(kind: str, shape: tuple[int, int], affine: bool, dtype: Any) -
     for gradient, value, scale in zip(gradients, wanted, scales, strict=False):
         assert gradient.dtype == dtype
         assert_close(gradient, value, dtype, ROUNDINGS, scale)
+
+
+@needs_counters
+@pytest.mark.parametrize("dtype", memory_use.DTYPES)
+@pytest.mark.parametrize("last", [False, True])
+def test_memory_is_used_well_by_batch_norm(
+    last: bool, dtype: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x, weight = normal((4, 32, 16, 16), dtype), normal((32,), dtype, seed=1)
+    x = channels_last(x) if last else x
+    with memory_used_well(monkeypatch, "moments_kernel", "gradient_sums", "merge_moments"):
+        _, mean, var = gpu.batch_norm(x, weight, weight, 1e-5)
+        gpu.batch_norm_backward(x, x, weight, mean, var, 1e-5)
+
+
+@needs_counters
+@pytest.mark.parametrize("dtype", memory_use.DTYPES)
+@pytest.mark.parametrize("shape", [(32, 512), (8, 2048)])  # a warp to a row, or a block
+def test_memory_is_used_well_by_row_norms(
+    shape: tuple[int, int], dtype: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x, weight = normal(shape, dtype), normal(shape[1:], dtype, seed=1)
+    with memory_used_well(
+        monkeypatch, "row_norm_kernel", "row_norm_input_gradient", "weight_gradient_kernel"
+    ):
+        _, mean, scale = gpu.layer_norm(x, weight, weight, 1e-5)
+        gpu.layer_norm_backward(x, x, weight, mean, scale)
+        _, scale = gpu.rms_norm(x, weight, 1e-5)
+        gpu.rms_norm_backward(x, x, weight, scale)

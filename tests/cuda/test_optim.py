@@ -7,8 +7,10 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 import pytest
+from tests.cuda import memory_use
 from tests.cuda.common import DTYPES, assert_close, exact, normal
 from tests.cuda.hardware import gpu, with_host_arrays
+from tests.cuda.memory_use import memory_used_well, needs_counters
 
 from fastnn.backends import numpy as spec
 from fastnn.backends.gpu._arrays import kernels
@@ -176,3 +178,14 @@ def test_errors() -> None:
     with pytest.raises(TypeError, match="params must be of a floating dtype, got int64"):
         step("sgd", np.arange(3), np.arange(3))
     run("sgd", [], {}, 0)
+
+
+@needs_counters
+@pytest.mark.parametrize("dtype", memory_use.DTYPES)
+@pytest.mark.parametrize("case", CASES)
+def test_memory_is_used_well(case: str, dtype: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    function, present, _ = CASES[case]
+    p = normal((64, 128), dtype)
+    lists = [[p], [p.copy()], *([np.zeros_like(p)] if there else None for there in present)]
+    with memory_used_well(monkeypatch, "optimizer_kernel"):
+        getattr(gpu, function)(*lists, **options_of(case, 1, 1))

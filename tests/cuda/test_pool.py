@@ -6,8 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.cuda import memory_use
 from tests.cuda.common import DTYPES, assert_close, exact, normal
 from tests.cuda.hardware import gpu
+from tests.cuda.memory_use import memory_used_well, needs_counters
 
 from fastnn.backends import numpy as spec
 
@@ -17,6 +19,7 @@ CASES: list[tuple[Any, ...]] = [
     ((3, 37, 9, 7), (3, 3), (2, 1), (1, 1), (1, 1), False),
     ((1, 5, 11, 13), (2, 3), (1, 2), (1, 1), (2, 3), False),
     ((2, 4, 7, 8), (3, 2), (2, 3), (1, 0), (1, 1), True),
+    ((2, 3, 7, 8), (3, 4), (1, 2), (1, 2), (1, 1), True),  # pairs of columns, some in the padding
     ((0, 4, 7, 8), (2, 2), (2, 2), (0, 0), (1, 1), False),
 ]
 # An average of up to nine values, and a sum of up to nine averages, each rounded in the dtype in the specification's order
@@ -81,12 +84,53 @@ def test_avg_pool(
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("last", [False, True])
-@pytest.mark.parametrize("size", [(1, 1), (3, 5), (7, 9), (10, 4)])  # the last: bins overlap
-def test_adaptive_avg_pool(size: tuple[int, int], last: bool, dtype: Any) -> None:
-    shape = (2, 5, 7, 9)
+# bins of a warp, whole rows and not; elements; bins that overlap
+@pytest.mark.parametrize(
+    ("plane", "size"),
+    [((7, 9), size) for size in [(1, 1), (3, 5), (7, 9), (10, 4)]] + [((20, 37), (2, 3))],
+)
+def test_adaptive_avg_pool(
+    plane: tuple[int, int], size: tuple[int, int], last: bool, dtype: Any
+) -> None:
+    shape = (2, 5, *plane)
     x = stored(normal(shape, dtype), last)
     y = gpu.adaptive_avg_pool2d(x, size)
     assert_close(y, spec.adaptive_avg_pool2d(exact(x), size), dtype, ROUNDINGS)
     g = stored(normal(y.shape, dtype, seed=1), last)
     gx = gpu.adaptive_avg_pool2d_backward(g, shape)
     assert_close(gx, spec.adaptive_avg_pool2d_backward(exact(g), shape), dtype, ROUNDINGS)
+
+
+@needs_counters
+@pytest.mark.parametrize("dtype", memory_use.DTYPES)
+@pytest.mark.parametrize("last", [False, True])
+@pytest.mark.parametrize(
+    ("kernel", "stride", "padding"), [((2, 2), (2, 2), (0, 0)), ((3, 3), (2, 2), (1, 1))]
+)
+def test_memory_is_used_well(
+    kernel: Any, stride: Any, padding: Any, last: bool, dtype: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x = stored(normal((2, 32, 16, 32), dtype), last)
+    names = ["max_pool_kernel", "max_pool_scatter", "avg_pool_kernel", "avg_pool_gradient"]
+    with memory_used_well(monkeypatch, *names, exempt=True) as rows:
+        y, indices = gpu.max_pool2d(x, kernel, stride, padding, (1, 1), False)
+        gpu.max_pool2d_backward(y, indices, x.shape)
+        window = (kernel, stride, padding, False, True, None)
+        gpu.avg_pool2d_backward(gpu.avg_pool2d(x, *window), x.shape, *window)
+    pairs = kernel == (2, 2) and not last  # read without an exemption
+    assert any(row["kernel"].startswith("max_pool_kernel<2,") for row in rows) == pairs
+
+
+@needs_counters
+@pytest.mark.parametrize("dtype", memory_use.DTYPES)
+@pytest.mark.parametrize("last", [False, True])
+@pytest.mark.parametrize("size", [1, 8])
+def test_memory_is_used_well_by_adaptive_pooling(
+    size: int, last: bool, dtype: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x = stored(normal((2, 32, 32, 32), dtype), last)
+    with memory_used_well(monkeypatch, "adaptive_kernel", "adaptive_gradient", exempt=True) as rows:
+        y = gpu.adaptive_avg_pool2d(x, (size, size))
+        gpu.adaptive_avg_pool2d_backward(y, x.shape)
+    warps = size == 1 and not last  # read without an exemption
+    assert any(row["kernel"].startswith("adaptive_kernel<32,") for row in rows) == warps

@@ -6,8 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.cuda import memory_use
 from tests.cuda.common import DTYPES, exact, normal
 from tests.cuda.hardware import backend, gpu
+from tests.cuda.memory_use import memory_used_well, needs_counters
 
 import fastnn
 from fastnn.backends import numpy as spec
@@ -83,3 +85,15 @@ def test_dropout_of_infinity() -> None:
         wanted, _ = spec.dropout(x, 0.5, 1, 2)
     np.testing.assert_array_equal(gpu.dropout(x, 0.5, 1, 2)[0], wanted)
     assert np.isnan(wanted).any()
+
+
+@needs_counters
+@pytest.mark.parametrize("dtype", memory_use.DTYPES)
+def test_memory_is_used_well(dtype: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    x = normal((64, 128), dtype)
+    with memory_used_well(monkeypatch, "dropout_kernel", "dropout_backward", "philox", "uniform"):
+        _, mask = gpu.dropout(x, 0.5, 1, 2)
+        gpu.dropout_backward(x, mask, 0.5)
+        gpu.philox(1, 2, 8192)
+        for of in (np.float32, np.float64):
+            gpu.uniform(1, 2, (8192,), of)

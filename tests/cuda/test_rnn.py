@@ -7,8 +7,9 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 import pytest
-from tests.cuda.common import counted, eps, exact, hooks, normal
+from tests.cuda.common import eps, exact, normal
 from tests.cuda.hardware import gpu, with_host_arrays
+from tests.cuda.memory_use import memory_used_well, needs_counters
 
 from fastnn.backends import numpy as spec
 from fastnn.backends.gpu._arrays import kernels
@@ -140,27 +141,16 @@ def test_nothing_to_do() -> None:
         assert y.shape == (rows, h)
 
 
-@pytest.mark.skipif(not hooks(), reason="only instrumented kernels are counted")
-@pytest.mark.parametrize(("dtype", "turns"), [(np.float32, 1), (np.float64, 2)])
-def test_memory_is_used_in_whole_sectors_without_bank_conflicts(
-    dtype: Any, turns: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """float64 has two turns for one where a thread's four columns are two vectors."""
+@needs_counters
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_memory_is_used_well(dtype: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     h, rest = 64, (np.array([32, 32]), False)
     gates, weight, h0 = inputs((64, 4 * h), (4 * h, h, h), (32, h), dtype=dtype)
-    with counted(monkeypatch) as count:
+    with memory_used_well(monkeypatch, "step_kernel"):
         y, hn, cn, activations, cells = gpu.lstm(gates, weight, None, h0, h0, *rest)
-    assert count("global") <= 1.1
-    assert count("shared") <= turns
-    with counted(monkeypatch) as count:
         gpu.lstm_backward(y, hn, cn, y, activations, cells, weight, None, h0, h0, *rest)
-    assert count("global", "step_kernel") <= 1.1
-    assert count("shared", "step_kernel") <= turns
-    with counted(monkeypatch) as count:
         found = gpu.gru(gates[:, : 3 * h].copy(), weight[: 3 * h], None, h0, *rest)
         gpu.gru_backward(y, hn, found[0], *found[2:], weight[: 3 * h], h0, *rest)
-    assert count("global", "step_kernel") <= 1.1
-    assert count("shared", "step_kernel") <= turns
 
 
 def test_errors() -> None:

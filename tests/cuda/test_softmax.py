@@ -6,8 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.cuda import memory_use
 from tests.cuda.common import DTYPES, assert_close, exact, normal
 from tests.cuda.hardware import gpu
+from tests.cuda.memory_use import memory_used_well, needs_counters
 
 from fastnn.backends import numpy as spec
 
@@ -90,3 +92,31 @@ def test_target_that_is_no_class() -> None:
     target[270] = 10
     with pytest.raises(IndexError, match="target 10 is out of bounds for 10 classes"):
         gpu.cross_entropy(logits, target, None, -100, 0.0)
+
+
+# Held in registers by a warp or a block, read again; columns
+@needs_counters
+@pytest.mark.parametrize("dtype", memory_use.DTYPES)
+@pytest.mark.parametrize(
+    ("shape", "axis"), [((32, 512), 1), ((2, 2048), 1), ((1, 8192), 1), ((2, 8, 128), 1)]
+)
+def test_memory_is_used_well(
+    shape: tuple[int, ...], axis: int, dtype: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x = normal(shape, dtype)
+    with memory_used_well(monkeypatch, "softmax_rows" if axis == len(shape) - 1 else "softmax_col"):
+        for name in ("softmax", "log_softmax"):
+            getattr(gpu, name + "_backward")(x, getattr(gpu, name)(x, axis), axis)
+
+
+@needs_counters
+@pytest.mark.parametrize("dtype", memory_use.DTYPES)
+@pytest.mark.parametrize("shape", [(32, 512), (3, 2048)])
+def test_memory_is_used_well_by_cross_entropy(
+    shape: tuple[int, int], dtype: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logits, target = normal(shape, dtype), np.arange(shape[0])
+    weight, g = normal(shape[1:], dtype, seed=1), normal(shape[:1], dtype, seed=2)
+    with memory_used_well(monkeypatch, "cross_entropy_rows<", "cross_entropy_rows_backward<"):
+        _, lse = gpu.cross_entropy(logits, target, weight, -100, 0.1)
+        gpu.cross_entropy_backward(g, logits, target, lse, weight, -100, 0.1)
