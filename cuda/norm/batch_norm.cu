@@ -17,6 +17,7 @@ namespace fastnn::cuda {
 namespace {
 
 constexpr int threads = 256;
+constexpr int blocks = 4; // on a multiprocessor: leaves the registers that divisions take
 constexpr int max_splits = 64;
 
 template <class A>
@@ -158,7 +159,7 @@ __device__ __forceinline__ void reduce_channel(const Layout& layout, const Parts
 }
 
 template <class T>
-__global__ void __launch_bounds__(threads)
+__global__ void __launch_bounds__(threads, blocks)
     moments_kernel(const T* __restrict__ x, Layout layout, MomentParts<Accumulator<T>> parts) {
     reduce_channel<MergeMoments>(
         layout, parts, [&](auto& state, int64_t at, int64_t) { state.add(to_accumulator(x[at])); });
@@ -176,7 +177,7 @@ __global__ void __launch_bounds__(threads)
 }
 
 template <class T>
-__global__ void __launch_bounds__(threads)
+__global__ void __launch_bounds__(threads, blocks)
     gradient_sums(const T* __restrict__ g, const T* __restrict__ x, Layout layout,
                   const Accumulator<T>* __restrict__ mean, const Accumulator<T>* __restrict__ var,
                   Accumulator<T> eps, PairParts<Accumulator<T>> parts) {

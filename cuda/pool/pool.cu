@@ -19,9 +19,8 @@ namespace fastnn::cuda {
 namespace {
 
 constexpr int threads = 256;
-// On a multiprocessor: what leaves the registers that positions and divisions take.
-template <class T>
-constexpr int blocks = sizeof(T) == 8 ? 4 : 6;
+constexpr int blocks =
+    4; // on a multiprocessor: leaves the registers that positions and divisions take
 
 struct Position {
     int64_t plane_start; // offset of element (n, c, 0, 0) of the other array
@@ -57,7 +56,7 @@ __device__ __forceinline__ Range outputs_of(int at, int size, int stride, int pa
 // Windows take `width` columns at a time: 2 where those of NCHW begin at whole pairs, so that
 // neighbouring threads read neighbouring pairs and no half of a sector is left to a second request.
 template <int width, class T>
-__global__ void __launch_bounds__(threads, blocks<T>)
+__global__ void __launch_bounds__(threads, blocks)
     max_pool_kernel(Pooling call, const T* __restrict__ x, T* __restrict__ y,
                     int32_t* __restrict__ indices, int64_t total) {
     using A = Accumulator<T>;
@@ -167,7 +166,7 @@ __device__ __forceinline__ int divisor_of(const Pooling& call, int row, int colu
 }
 
 template <int width, class T>
-__global__ void __launch_bounds__(threads)
+__global__ void __launch_bounds__(threads, blocks)
     avg_pool_kernel(Pooling call, const T* __restrict__ x, T* __restrict__ y, int64_t total) {
     using A = Accumulator<T>;
     for (int64_t i = int64_t(blockIdx.x) * threads + threadIdx.x; i < total;
@@ -190,7 +189,7 @@ __global__ void __launch_bounds__(threads)
 }
 
 template <class T>
-__global__ void __launch_bounds__(threads, blocks<T>)
+__global__ void __launch_bounds__(threads, blocks)
     avg_pool_gradient(Pooling call, const T* __restrict__ g, T* __restrict__ gx, int64_t total) {
     using A = Accumulator<T>;
     for (int64_t i = int64_t(blockIdx.x) * threads + threadIdx.x; i < total;

@@ -54,7 +54,7 @@ struct Row {
 
 // Kept rows need more registers than what most blocks on a multiprocessor leave.
 template <bool log_form, int lanes, int items, class T>
-__global__ void __launch_bounds__(threads, sizeof(T) == 8 ? 3 : 4)
+__global__ void __launch_bounds__(threads, sizeof(T) == 8 ? 2 : 4)
     softmax_rows(const T* __restrict__ x, T* __restrict__ y, int64_t rows, int64_t n) {
     using A = Accumulator<T>;
     constexpr int rows_per_block = threads / lanes;
