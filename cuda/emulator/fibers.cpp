@@ -84,14 +84,13 @@ const void* host_stack_bottom;
 size_t host_stack_bytes;
 #endif
 
-// nullptr: the host
-void jump(void** save, Thread* to) {
+// nullptr: the host. `last`: nothing comes back to this stack.
+void jump(void** save, Thread* to, [[maybe_unused]] bool last) {
 #if defined(SIMT_ASAN) && SIMT_ASAN
     void* fake_stack;
-    if (to != nullptr)
-        __sanitizer_start_switch_fiber(&fake_stack, to->stack, stack_bytes);
-    else
-        __sanitizer_start_switch_fiber(&fake_stack, host_stack_bottom, host_stack_bytes);
+    __sanitizer_start_switch_fiber(last ? nullptr : &fake_stack,
+                                   to != nullptr ? to->stack : host_stack_bottom,
+                                   to != nullptr ? stack_bytes : host_stack_bytes);
 #endif
     if (to != nullptr) {
         state.current = to;
@@ -168,11 +167,11 @@ void enter_fibers(Thread* first) {
 #if defined(SIMT_ASAN) && SIMT_ASAN
     host_stack_bottom = nullptr;
 #endif
-    jump(&state.host_stack_pointer, first);
+    jump(&state.host_stack_pointer, first, false);
 }
 
 void switch_to(Thread* from, Thread* to) {
-    jump(&from->stack_pointer, to);
+    jump(&from->stack_pointer, to, from->status == Status::done);
 }
 
 void leave_fibers() {
@@ -182,7 +181,7 @@ void leave_fibers() {
 #else
     void* dead;
 #endif
-    jump(&dead, nullptr);
+    jump(&dead, nullptr, true);
     __builtin_unreachable();
 }
 

@@ -157,7 +157,7 @@ cudaError_t cudaFree(void* p) {
     unsigned char* end = static_cast<unsigned char*>(p) + padded;
     unsigned char* start = end - used;
     const size_t bytes = region_size(it->second.bytes);
-    SIMT_OPEN(start, used); // pages come back as they are; what guards them now is their protection
+    SIMT_CLOSE(start, used); // for a report that says more than that the page is protected
     if (used > 64 * page)
         madvise(start, used, MADV_DONTNEED);
     mprotect(start, used, PROT_NONE);

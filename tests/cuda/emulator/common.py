@@ -28,6 +28,7 @@ def _load() -> Any:
 
 module = _load()
 hooks = module is not None and module.mode == "hooks"
+sanitizers = module is not None and module.mode == "asan"
 
 
 def launch(

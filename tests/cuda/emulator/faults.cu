@@ -157,6 +157,19 @@ KERNEL(copy_out_of_bounds) {
     ptx::cp_async_commit();
     ptx::cp_async_wait<0>();
 }
+KERNEL(misaligned_member) { // not by simt::load, which would check it in every build
+    as<float>(out)[0] =
+        reinterpret_cast<const float4*>(as<float>(in) + 1)->x; // BUG misaligned_member
+}
+KERNEL(local_overrun) {
+    float local[8];
+    for (int i = 0; i < 8; i++)
+        local[i] = as<float>(in)[i];
+    as<float>(out)[0] = local[n]; // BUG local_overrun
+}
+KERNEL(shift_too_far) {
+    as<int>(out)[0] = 1 << n; // BUG shift_too_far
+}
 __device__ float fill_stack(int depth) {
     volatile float local[256];
     local[depth % 256] = float(depth);

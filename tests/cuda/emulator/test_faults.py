@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from .common import HERE, hooks, launch, line_of, module, results
+from .common import HERE, hooks, launch, line_of, module, results, sanitizers
+from .test_sanitizers import REPORTS
 
 pytestmark = pytest.mark.skipif(module is None, reason="_cuda_emulator_tests is not built")
 
@@ -21,10 +22,10 @@ IN_EVERY_BUILD = {
     "misaligned_load": ("misaligned read of 16 bytes", 1, 1, 0, 0),
     "misaligned_copy": ("not aligned to 16 bytes", 1, 1, 0, 0),
     "misaligned_matrix_row": ("misaligned read of 16 bytes", 32, 1, 0, 0),
+    "copy_out_of_bounds": ("4096 bytes", 1, 1, 0, 0),
 }
 BY_GUARD_PAGES = {
     "guard_page": ("4096 bytes", 32, 1, 0, 1024),
-    "copy_out_of_bounds": ("4096 bytes", 1, 1, 0, 0),
     "host_pointer": ("", 1, 1, 0, 64),
     "stack_overflow": ("", 1, 1, 0, 0),
 }
@@ -74,7 +75,7 @@ def test_misuse(name):
     check(name, IN_EVERY_BUILD)
 
 
-@pytest.mark.skipif(module is not None and module.mode == "asan", reason="ends the process there")
+@pytest.mark.skipif(sanitizers, reason="ends the process: test_sanitizers.py has it")
 @pytest.mark.parametrize("name", BY_GUARD_PAGES)
 def test_wild_accesses(name):
     check(name, BY_GUARD_PAGES)
@@ -86,7 +87,7 @@ def test_races_and_bounds(name):
     check(name, BY_HOOKS)
 
 
-@pytest.mark.skipif(module is not None and module.mode == "asan", reason="ends the process there")
+@pytest.mark.skipif(sanitizers, reason="ends the process: test_sanitizers.py has it")
 def test_use_after_free():
     error = module.run_freed("use_after_free", 128)
     assert line_of("use_after_free") in error
@@ -108,5 +109,5 @@ def test_every_faulty_kernel_is_tried():
     planted = {
         line.split("(")[1].split(")")[0] for line in text.splitlines() if line[:7] == "KERNEL("
     }
-    tried = {*IN_EVERY_BUILD, *BY_GUARD_PAGES, *BY_HOOKS, "use_after_free", "trap"}
+    tried = {*IN_EVERY_BUILD, *BY_GUARD_PAGES, *BY_HOOKS, *REPORTS, "trap"}
     assert planted == tried
