@@ -19,6 +19,7 @@ from . import (
     overhead,
     pool,
     reduction,
+    rnn,
     softmax,
     training,
 )
@@ -33,6 +34,7 @@ FAMILIES = (
     pool,
     softmax,
     norm,
+    rnn,
     attention,
     embedding,
     optim,

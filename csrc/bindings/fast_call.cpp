@@ -261,6 +261,7 @@ void init_fast_call(py::module_& m) {
     register_softmax();
     register_pool();
     register_reduction();
+    register_rnn();
     m.def("with_fallback", &with_fallback, py::arg("name"), py::arg("fallback"),
           "The kernel called name, as a function that calls fallback where the kernel does not "
           "serve.");

@@ -146,5 +146,6 @@ void register_norm();
 void register_softmax();
 void register_pool();
 void register_reduction();
+void register_rnn();
 
 } // namespace fastnn::bindings

@@ -39,6 +39,7 @@ constexpr double kChunkWork = 1 << 19;    // multiplications that are worth a ch
 constexpr int64_t kChunks = 16;           // chunks wanted of a large product
 constexpr int64_t kSplitK = 768;          // rows of B in a part, at least, where k is cut
 constexpr int64_t kCacheBytes = 1 << 19;  // a B of this size stays in the second-level cache
+constexpr int64_t kFarBytes = 1024;       // between columns of A: more pages than the TLB holds
 constexpr int64_t kGroupBytes = 16 << 20; // B is packed in groups of panels of this size
 
 constexpr int64_t min64(int64_t a, int64_t b) {
@@ -251,8 +252,11 @@ void tiled_product(const GemmArgs<T>& g) {
     const bool large = g.k * g.n * static_cast<int64_t>(sizeof(T)) > kCacheBytes && tiles >= 8;
     const int64_t packed_from = g.b_col != 1 || large ? 0 : whole;
     const int64_t row_bytes = (g.a_row < 0 ? -g.a_row : g.a_row) * static_cast<int64_t>(sizeof(T));
-    const bool pack_a =
-        g.a_row != 1 && row_bytes % 2048 == 0 && row_bytes > 0 && g.n >= 4 * kTileColumns<T>;
+    const int64_t column_bytes =
+        (g.a_col < 0 ? -g.a_col : g.a_col) * static_cast<int64_t>(sizeof(T));
+    const bool scattered = g.a_row != 1 ? row_bytes % 2048 == 0 && row_bytes > 0
+                                        : column_bytes >= kFarBytes && g.k >= kBlockK / 2;
+    const bool pack_a = scattered && g.n >= (g.a_row == 1 ? 2 : 4) * kTileColumns<T>;
 
     const int64_t group =
         max64(8, kGroupBytes / (kTileColumns<T> * max64(g.k, 1) * static_cast<int64_t>(sizeof(T))));

@@ -55,6 +55,15 @@ def run(name: str, arrays: list[Any], rest: tuple[Any, ...], dtype: Any) -> tupl
     return tuple(got)
 
 
+SIZE = 6  # of the inputs
+
+
+def weights(gates: int, h: int, r: int, dtype: Any) -> tuple[list[Any], list[Any]]:
+    """weight_ih and weight_hh, and the biases."""
+    layer = inputs((gates, SIZE, SIZE), (gates, r, r), dtype=dtype)
+    return layer, [normal((gates,), dtype, seed=7 + i, scale=0.5) for i in range(2)]
+
+
 def inputs(*shapes: Any, dtype: Any) -> list[Any]:
     """Numbers of size one; weights, which have a third entry in their shape: the root of what their rows sum."""
     out = []
@@ -71,10 +80,11 @@ def inputs(*shapes: Any, dtype: Any) -> list[Any]:
 def test_rnn(h: int, sizes: list[int], nonlinearity: str, reverse: bool, dtype: Any) -> None:
     rows, n = sum(sizes), sizes[0]
     rest = (np.array(sizes), reverse, nonlinearity)
-    gates, weight, h0 = inputs((rows, h), (h, h, h), (n, h), dtype=dtype)
-    y, hn = run("rnn", [gates, weight, h0], rest, dtype)
+    layer, biases = weights(h, h, h, dtype)
+    x, h0 = inputs((rows, SIZE), (n, h), dtype=dtype)
+    y, hn = run("rnn", [x, *layer, *biases, h0], rest, dtype)
     gy, ghn = inputs((rows, h), (n, h), dtype=dtype)
-    run("rnn_backward", [gy, ghn, y, weight, h0], rest, dtype)
+    run("rnn_backward", [gy, ghn, x, *layer, h0, y], (*rest, True), dtype)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -83,13 +93,15 @@ def test_rnn(h: int, sizes: list[int], nonlinearity: str, reverse: bool, dtype: 
 @pytest.mark.parametrize(("h", "sizes"), SEQUENCES)
 def test_lstm(h: int, sizes: list[int], projected: int, reverse: bool, dtype: Any) -> None:
     rows, n, r = sum(sizes), sizes[0], h // 2 + 1 if projected else h
-    rest = (np.array(sizes), reverse)
-    gates, weight, h0, c0 = inputs((rows, 4 * h), (4 * h, r, r), (n, r), (n, h), dtype=dtype)
+    rest = (np.array(sizes), reverse, True)
+    layer, biases = weights(4 * h, h, r, dtype)
+    x, h0, c0 = inputs((rows, SIZE), (n, r), (n, h), dtype=dtype)
     weight_hr = normal((r, h), dtype, seed=9, scale=h**-0.5) if projected else None
-    weights = [weight, weight_hr]
-    y, _, _, activations, cells = run("lstm", [gates, *weights, h0, c0], rest, dtype)
+    states = [weight_hr, h0, c0]
+    y, _, _, activations, cells = run("lstm", [x, *layer, *biases, *states], rest, dtype)
     gradients = inputs((rows, r), (n, r), (n, h), dtype=dtype)
-    run("lstm_backward", [*gradients, y, activations, cells, *weights, h0, c0], rest, dtype)
+    kept = [y, activations, cells]
+    run("lstm_backward", [*gradients, x, *layer, *states, *kept], rest, dtype)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -98,19 +110,42 @@ def test_lstm(h: int, sizes: list[int], projected: int, reverse: bool, dtype: An
 @pytest.mark.parametrize(("h", "sizes"), SEQUENCES)
 def test_gru(h: int, sizes: list[int], bias: bool, reverse: bool, dtype: Any) -> None:
     rows, n = sum(sizes), sizes[0]
-    rest = (np.array(sizes), reverse)
-    gates, weight, h0 = inputs((rows, 3 * h), (3 * h, h, h), (n, h), dtype=dtype)
-    bias_hh = normal((3 * h,), dtype, seed=8) if bias else None
-    y, _, activations, hidden = run("gru", [gates, weight, bias_hh, h0], rest, dtype)
+    rest = (np.array(sizes), reverse, True)
+    layer, biases = weights(3 * h, h, h, dtype)
+    x, h0 = inputs((rows, SIZE), (n, h), dtype=dtype)
+    biases = biases if bias else [None, None]
+    y, _, activations, hidden = run("gru", [x, *layer, *biases, h0], rest, dtype)
     gradients = inputs((rows, h), (n, h), dtype=dtype)
-    run("gru_backward", [*gradients, y, activations, hidden, weight, h0], rest, dtype)
+    run("gru_backward", [*gradients, x, *layer, h0, y, activations, hidden], rest, dtype)
+
+
+@pytest.mark.parametrize("kind", ["rnn", "lstm", "gru"])
+def test_what_may_be_missing(kind: str) -> None:
+    h, sizes = 20, np.array([7, 7, 4])
+    layer, _ = weights({"rnn": 1, "lstm": 4, "gru": 3}[kind] * h, h, h, np.float32)
+    x, h0, gy = inputs((18, SIZE), (7, h), (18, h), dtype=np.float32)
+    states = [None, h0, h0] if kind == "lstm" else [h0]
+    option = "tanh" if kind == "rnn" else True
+    found = run(kind, [x, *layer, None, None, *states], (sizes, False, option), np.float32)
+    kept = [found[0], *found[len(states) if kind == "lstm" else 2 :]]
+    end = (sizes, False, "tanh", False) if kind == "rnn" else (sizes, False, False)
+    missing = [None] * (2 if kind == "lstm" else 1)
+    got = run(f"{kind}_backward", [gy, *missing, x, *layer, *states, *kept], end, np.float32)
+    assert got[0] is None
+    if kind != "rnn":
+        found = getattr(gpu, kind)(x, *layer, None, None, *states, sizes, False, False)
+        assert found[-2:] == (None, None)
 
 
 def test_strides_and_the_same_bits_every_time() -> None:
-    gates, weight, h0 = inputs((33, 80), (80, 20, 20), (11, 20), dtype=np.float32)
-    rest = (None, h0, h0, np.array([11, 11, 11]), False)
-    wanted = gpu.lstm(gates, weight, *rest)
-    got = gpu.lstm(np.repeat(gates, 2, 1)[:, ::2], np.asfortranarray(weight), *rest)
+    x, weight_ih, weight, h0 = inputs(
+        (33, SIZE), (80, SIZE, SIZE), (80, 20, 20), (11, 20), dtype=np.float32
+    )
+    rest = (None, None, None, h0, h0, np.array([11, 11, 11]), False, True)
+    wanted = gpu.lstm(x, weight_ih, weight, *rest)
+    got = gpu.lstm(
+        np.repeat(x, 2, 1)[:, ::2], np.asfortranarray(weight_ih), np.asfortranarray(weight), *rest
+    )
     for x, y in zip(wanted, got, strict=True):
         np.testing.assert_array_equal(x, y)
 
@@ -119,14 +154,15 @@ def test_strides_and_the_same_bits_every_time() -> None:
 def test_nan_stays_in_its_sample(kind: str) -> None:
     h, sizes = 20, np.array([18, 18, 9])
     count = {"rnn": 1, "gru": 3, "lstm": 4}[kind]
-    gates, weight, h0 = inputs((45, count * h), (count * h, h, h), (18, h), dtype=np.float32)
-    gates[4, 3] = np.nan
-    gates[5, 3] = np.inf
-    arrays = {"rnn": [weight, h0], "gru": [weight, None, h0], "lstm": [weight, None, h0, h0]}[kind]
-    rest = (sizes, False, "relu") if kind == "rnn" else (sizes, False)
-    got = getattr(gpu, kind)(gates, *arrays, *rest)
+    layer, biases = weights(count * h, h, h, np.float32)
+    x, h0 = inputs((45, SIZE), (18, h), dtype=np.float32)
+    x[4, 3] = np.nan
+    x[5, 3] = np.inf
+    arrays = [x, *layer, *biases, *([None, h0, h0] if kind == "lstm" else [h0])]
+    rest = (sizes, False, "relu" if kind == "rnn" else True)
+    got = getattr(gpu, kind)(*arrays, *rest)
     with np.errstate(all="ignore"):
-        wanted = getattr(spec, kind)(exact(gates), *(exact(a) for a in arrays), *rest)
+        wanted = getattr(spec, kind)(*(exact(a) for a in arrays), *rest)
     for x, y in zip(got, wanted, strict=True):
         np.testing.assert_array_equal(np.isnan(x), np.isnan(y))
         finite = np.isfinite(y)
@@ -135,22 +171,25 @@ def test_nan_stays_in_its_sample(kind: str) -> None:
 
 def test_nothing_to_do() -> None:
     for rows, h in ((0, 3), (2, 0)):
-        gates, h0 = np.zeros((rows, 4 * h), np.float32), np.zeros((min(rows, 2), h), np.float32)
+        x, h0 = np.zeros((rows, SIZE), np.float32), np.zeros((min(rows, 2), h), np.float32)
         sizes = np.array([rows] if rows else [], np.int64)
-        y, *_ = gpu.lstm(gates, np.zeros((4 * h, h), np.float32), None, h0, h0, sizes, False)
+        layer = np.zeros((4 * h, SIZE), np.float32), np.zeros((4 * h, h), np.float32)
+        y, *_ = gpu.lstm(x, *layer, None, None, None, h0, h0, sizes, False, True)
         assert y.shape == (rows, h)
 
 
 @needs_counters
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_memory_is_used_well(dtype: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    h, rest = 64, (np.array([32, 32]), False)
-    gates, weight, h0 = inputs((64, 4 * h), (4 * h, h, h), (32, h), dtype=dtype)
+    h, rest = 64, (np.array([32, 32]), False, True)
+    x, *layer, h0 = inputs((64, 32), (4 * h, 32, 32), (4 * h, h, h), (32, h), dtype=dtype)
+    states = (None, h0, h0)
     with memory_used_well(monkeypatch, "step_kernel"):
-        y, hn, cn, activations, cells = gpu.lstm(gates, weight, None, h0, h0, *rest)
-        gpu.lstm_backward(y, hn, cn, y, activations, cells, weight, None, h0, h0, *rest)
-        found = gpu.gru(gates[:, : 3 * h].copy(), weight[: 3 * h], None, h0, *rest)
-        gpu.gru_backward(y, hn, found[0], *found[2:], weight[: 3 * h], h0, *rest)
+        y, hn, cn, *kept = gpu.lstm(x, *layer, None, None, *states, *rest)
+        gpu.lstm_backward(y, hn, cn, x, *layer, *states, y, *kept, *rest)
+        layer = [w[: 3 * h] for w in layer]
+        found = gpu.gru(x, *layer, None, None, h0, *rest)
+        gpu.gru_backward(y, hn, x, *layer, h0, found[0], *found[2:], *rest)
 
 
 def test_errors() -> None:

@@ -297,46 +297,58 @@ class Backend(Protocol):
         ...
 
     # -- rnn (rnn.py) ----------------------------------------------------------------------------------
-    # One layer, one direction, over a packed sequence of L rows: step t has batch_sizes[t] rows (int64 (T,), never
-    # growing), of the samples 0 .. batch_sizes[t] - 1; L is their sum. `gates` is x @ weight_ih.T plus its biases.
-    # `reverse` goes from the last step to the first. States are (N, H), N = batch_sizes[0].
+    # One layer, one direction, over a packed sequence x (L, I): step t has batch_sizes[t] rows (int64 (T,), never
+    # growing), of the samples 0 .. batch_sizes[t] - 1; L is their sum. The gates' sums are x @ weight_ih.T + bias_ih
+    # + h @ weight_hh.T + bias_hh. `reverse` goes from the last step to the first. States are (N, H), N =
+    # batch_sizes[0]. Without `keep` the results that only the gradient wants are None. Gradients that come in may be
+    # None, for zeros; gx is None unless `x_wanted`.
     def rnn(
         self,
-        gates: Array,
+        x: Array,
+        weight_ih: Array,
         weight_hh: Array,
+        bias_ih: Array | None,
+        bias_hh: Array | None,
         h0: Array,
         batch_sizes: Array,
         reverse: bool,
         nonlinearity: str,
     ) -> tuple[Array, Array]:
-        """(y, hn): gates (L, H), weight_hh (H, H); h = f(gates + h @ weight_hh.T), f "tanh" or "relu"."""
+        """(y, hn): weight_ih (H, I), weight_hh (H, H); h = f(the sum), f "tanh" or "relu"."""
         ...
 
     def rnn_backward(
         self,
-        gy: Array,
-        ghn: Array,
-        y: Array,
+        gy: Array | None,
+        ghn: Array | None,
+        x: Array,
+        weight_ih: Array,
         weight_hh: Array,
         h0: Array,
+        y: Array,
         batch_sizes: Array,
         reverse: bool,
         nonlinearity: str,
-    ) -> tuple[Array, Array, Array]:
-        """(ggates, gweight_hh, gh0) of ``rnn``."""
+        x_wanted: bool,
+    ) -> tuple[Array | None, Array, Array, Array, Array]:
+        """(gx, gweight_ih, gweight_hh, gbias, gh0) of ``rnn``; gbias is that of each of the biases."""
         ...
 
     def lstm(
         self,
-        gates: Array,
+        x: Array,
+        weight_ih: Array,
         weight_hh: Array,
+        bias_ih: Array | None,
+        bias_hh: Array | None,
         weight_hr: Array | None,
         h0: Array,
         c0: Array,
         batch_sizes: Array,
         reverse: bool,
-    ) -> tuple[Array, Array, Array, Array, Array]:
-        """(y, hn, cn, activations, cells): gates (L, 4H) in the order i, f, g, o; weight_hh (4H, R).
+        keep: bool,
+    ) -> tuple[Array, Array, Array, Array | None, Array | None]:
+        """(y, hn, cn, activations, cells): weight_ih (4H, I), in the order i, f, g, o; weight_hh (4H, R).
 
         c = f * c + i * g; h = o * tanh(c), or (o * tanh(c)) @ weight_hr.T for weight_hr (R, H). y (L, R) holds every
         h, cells (L, H) every c, activations (L, 4H) every sigmoid(i), sigmoid(f), tanh(g), sigmoid(o).
@@ -345,51 +357,60 @@ class Backend(Protocol):
 
     def lstm_backward(
         self,
-        gy: Array,
-        ghn: Array,
-        gcn: Array,
-        y: Array,
-        activations: Array,
-        cells: Array,
+        gy: Array | None,
+        ghn: Array | None,
+        gcn: Array | None,
+        x: Array,
+        weight_ih: Array,
         weight_hh: Array,
         weight_hr: Array | None,
         h0: Array,
         c0: Array,
+        y: Array,
+        activations: Array,
+        cells: Array,
         batch_sizes: Array,
         reverse: bool,
-    ) -> tuple[Array, Array, Array | None, Array, Array]:
-        """(ggates, gweight_hh, gweight_hr, gh0, gc0) of ``lstm``."""
+        x_wanted: bool,
+    ) -> tuple[Array | None, Array, Array, Array, Array | None, Array, Array]:
+        """(gx, gweight_ih, gweight_hh, gbias, gweight_hr, gh0, gc0) of ``lstm``."""
         ...
 
     def gru(
         self,
-        gates: Array,
+        x: Array,
+        weight_ih: Array,
         weight_hh: Array,
+        bias_ih: Array | None,
         bias_hh: Array | None,
         h0: Array,
         batch_sizes: Array,
         reverse: bool,
-    ) -> tuple[Array, Array, Array, Array]:
-        """(y, hn, activations, hidden): gates (L, 3H) in the order r, z, n, without bias_hh; weight_hh (3H, H).
+        keep: bool,
+    ) -> tuple[Array, Array, Array | None, Array | None]:
+        """(y, hn, activations, hidden): weight_ih (3H, I) in the order r, z, n; weight_hh (3H, H).
 
-        h = (1 - z) * n + z * h, with n = tanh(x_n + r * hidden). hidden (L, H) is h @ weight_n.T + bias_n,
-        activations (L, 3H) sigmoid(r), sigmoid(z) and n.
+        h = (1 - z) * n + z * h, with n = tanh(x_n + r * hidden). hidden (L, H) is h @ weight_hn.T + bias_hn, x_n
+        x @ weight_in.T + bias_in, activations (L, 3H) sigmoid(r), sigmoid(z) and n.
         """
         ...
 
     def gru_backward(
         self,
-        gy: Array,
-        ghn: Array,
+        gy: Array | None,
+        ghn: Array | None,
+        x: Array,
+        weight_ih: Array,
+        weight_hh: Array,
+        h0: Array,
         y: Array,
         activations: Array,
         hidden: Array,
-        weight_hh: Array,
-        h0: Array,
         batch_sizes: Array,
         reverse: bool,
-    ) -> tuple[Array, Array, Array, Array]:
-        """(ggates, gweight_hh, gbias_hh, gh0) of ``gru``."""
+        x_wanted: bool,
+    ) -> tuple[Array | None, Array, Array, Array, Array, Array]:
+        """(gx, gweight_ih, gweight_hh, gbias_ih, gbias_hh, gh0) of ``gru``."""
         ...
 
     # -- attention (attention.py) ----------------------------------------------------------------------

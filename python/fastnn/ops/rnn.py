@@ -35,14 +35,6 @@ __all__ = [
 # -- one layer, one direction --------------------------------------------------------------------------
 
 
-def _array(x: Tensor | None) -> Any:
-    return None if x is None else x._data
-
-
-def _bias_sum(b_ih: Any, b_hh: Any) -> Any:
-    return None if b_ih is None else b_ih + b_hh
-
-
 class _LayerNode(MultiNode):
     """A layer's node: it saves its inputs, the results, and what else the backend wants back."""
 
@@ -60,11 +52,6 @@ class _LayerNode(MultiNode):
         inputs: tuple[Any, ...] = self.saved[: len(self.edges)]
         return inputs
 
-    def kept(self) -> tuple[Any, ...]:
-        """What the backend's forward returned beside the results."""
-        kept: tuple[Any, ...] = self.saved[len(self.edges) + self.n_outputs :]
-        return kept
-
     def whole(self, gradients: Sequence[Any]) -> list[Any]:
         """The gradients of the results (arrays or tensors), with zeros where none flowed in."""
         results = self.saved[len(self.edges) :]
@@ -77,16 +64,6 @@ class _LayerNode(MultiNode):
     def wanted(self) -> tuple[bool, ...]:
         """Which inputs want a gradient."""
         return tuple(e is not None for e in self.edges)
-
-    def input_gradients(self, backend: Any, ggates: Any) -> tuple[Any, Any, Any]:
-        """Gradients of x, weight_ih and bias_ih."""
-        x, w_ih = self.saved[0]._data, self.saved[1]._data
-        to_x, to_w = self.edges[0], self.edges[1]
-        return (
-            None if to_x is None else backend.matmul(ggates, w_ih),
-            None if to_w is None else backend.matmul(ggates.T, x),
-            None if self.saved[3] is None else backend.sum(ggates, 0),
-        )
 
 
 def _outputs(node: MultiNode | None, arrays: tuple[Any, ...]) -> tuple[Tensor, ...]:
@@ -117,12 +94,10 @@ class RnnBackward0(_LayerNode):
     __slots__ = ()
 
     def backward(self, g: Any) -> tuple[Any, ...]:
-        _, _, w_hh, _, _, h0, y, _ = self.saved
-        backend = by_type[type(y)]
-        ggates, gw_hh, gh0 = backend.rnn_backward(
-            *self.whole(g), y, w_hh._data, h0._data, *self.run
+        x, w_ih, w_hh, _, _, h0, y, _ = self.saved
+        gx, gw_ih, gw_hh, gb, gh0 = by_type[type(y)].rnn_backward(
+            *g, x._data, w_ih._data, w_hh._data, h0._data, y, *self.run, self.edges[0] is not None
         )
-        gx, gw_ih, gb = self.input_gradients(backend, ggates)
         return gx, gw_ih, gw_hh, gb, gb, gh0
 
     def backward_graph(self, g: Any) -> tuple[Any, ...]:
@@ -132,11 +107,9 @@ class RnnBackward0(_LayerNode):
 @_in_float32
 def rnn_layer(inputs: tuple[Any, ...], batch_sizes: Any, reverse: bool, nonlinearity: str) -> Any:
     """(y, hn) for inputs (x (L, I), weight_ih, weight_hh, bias_ih, bias_hh, h0)."""
-    x, w_ih, w_hh, b_ih, b_hh, h0 = map(_array, inputs)
-    backend = by_type[type(x)]
-    gates = backend.linear(x, w_ih, _bias_sum(b_ih, b_hh))
+    arrays = [None if x is None else x._data for x in inputs]
     run = (batch_sizes, reverse, nonlinearity)
-    results = backend.rnn(gates, w_hh, h0, *run)
+    results = by_type[type(arrays[0])].rnn(*arrays, *run)
     return _outputs(RnnBackward0(inputs, results, (), run) if _recorded(inputs) else None, results)
 
 
@@ -144,14 +117,21 @@ class LstmBackward0(_LayerNode):
     __slots__ = ()
 
     def backward(self, g: Any) -> tuple[Any, ...]:
-        _, _, w_hh, _, _, w_hr, h0, c0 = self.inputs()
-        y = self.saved[len(self.edges)]
-        backend = by_type[type(y)]
-        weights = (w_hh._data, _array(w_hr))
-        ggates, gw_hh, gw_hr, gh0, gc0 = backend.lstm_backward(
-            *self.whole(g), y, *self.kept(), *weights, h0._data, c0._data, *self.run
+        x, w_ih, w_hh, _, _, w_hr, h0, c0, y, _, _, activations, cells = self.saved
+        gx, gw_ih, gw_hh, gb, gw_hr, gh0, gc0 = by_type[type(y)].lstm_backward(
+            *g,
+            x._data,
+            w_ih._data,
+            w_hh._data,
+            None if w_hr is None else w_hr._data,
+            h0._data,
+            c0._data,
+            y,
+            activations,
+            cells,
+            *self.run,
+            self.edges[0] is not None,
         )
-        gx, gw_ih, gb = self.input_gradients(backend, ggates)
         return gx, gw_ih, gw_hh, gb, gb, gw_hr, gh0, gc0
 
     def backward_graph(self, g: Any) -> tuple[Any, ...]:
@@ -161,30 +141,25 @@ class LstmBackward0(_LayerNode):
 @_in_float32
 def lstm_layer(inputs: tuple[Any, ...], batch_sizes: Any, reverse: bool) -> Any:
     """(y, hn, cn) for inputs (x (L, I), weight_ih, weight_hh, bias_ih, bias_hh, weight_hr, h0, c0)."""
-    x, w_ih, w_hh, b_ih, b_hh, w_hr, h0, c0 = map(_array, inputs)
-    backend = by_type[type(x)]
-    gates = backend.linear(x, w_ih, _bias_sum(b_ih, b_hh))
+    arrays = [None if x is None else x._data for x in inputs]
+    recorded = _recorded(inputs)
     run = (batch_sizes, reverse)
-    *found, activations, cells = backend.lstm(gates, w_hh, w_hr, h0, c0, *run)
+    *found, activations, cells = by_type[type(arrays[0])].lstm(*arrays, *run, recorded)
     results = tuple(found)
     kept = (activations, cells)
-    return _outputs(
-        LstmBackward0(inputs, results, kept, run) if _recorded(inputs) else None, results
-    )
+    return _outputs(LstmBackward0(inputs, results, kept, run) if recorded else None, results)
 
 
 class GruBackward0(_LayerNode):
     __slots__ = ()
 
     def backward(self, g: Any) -> tuple[Any, ...]:
-        _, _, w_hh, _, _, h0 = self.inputs()
-        y = self.saved[len(self.edges)]
-        backend = by_type[type(y)]
-        ggates, gw_hh, gb_hh, gh0 = backend.gru_backward(
-            *self.whole(g), y, *self.kept(), w_hh._data, h0._data, *self.run
-        )
-        gx, gw_ih, gb_ih = self.input_gradients(backend, ggates)
-        return gx, gw_ih, gw_hh, gb_ih, gb_hh, gh0
+        x, w_ih, w_hh, _, _, h0, y, _, activations, hidden = self.saved
+        weights = (w_ih._data, w_hh._data)
+        gradients: tuple[Any, ...] = by_type[type(y)].gru_backward(
+            *g, x._data, *weights, h0._data, y, activations, hidden, *self.run, self.edges[0] is not None
+        )  # fmt: skip
+        return gradients
 
     def backward_graph(self, g: Any) -> tuple[Any, ...]:
         return rnn_graph.gru_gradients(self.whole(g), self.inputs(), self.wanted(), self.run)
@@ -193,14 +168,11 @@ class GruBackward0(_LayerNode):
 @_in_float32
 def gru_layer(inputs: tuple[Any, ...], batch_sizes: Any, reverse: bool) -> Any:
     """(y, hn) for inputs (x (L, I), weight_ih, weight_hh, bias_ih, bias_hh, h0)."""
-    x, w_ih, w_hh, b_ih, b_hh, h0 = map(_array, inputs)
-    backend = by_type[type(x)]
-    gates = backend.linear(x, w_ih, b_ih)
+    arrays = [None if x is None else x._data for x in inputs]
+    recorded = _recorded(inputs)
     run = (batch_sizes, reverse)
-    y, hn, activations, hidden = backend.gru(gates, w_hh, b_hh, h0, *run)
-    node = None
-    if _recorded(inputs):
-        node = GruBackward0(inputs, (y, hn), (activations, hidden), run)
+    y, hn, activations, hidden = by_type[type(arrays[0])].gru(*arrays, *run, recorded)
+    node = GruBackward0(inputs, (y, hn), (activations, hidden), run) if recorded else None
     return _outputs(node, (y, hn))
 
 

@@ -75,6 +75,14 @@ from fastnn.backends.cpu.norm import (
     batch_norm as batch_norm,
     batch_norm_backward as batch_norm_backward,
 )
+from fastnn.backends.cpu.rnn import (
+    gru as gru,
+    gru_backward as gru_backward,
+    lstm as lstm,
+    lstm_backward as lstm_backward,
+    rnn as rnn,
+    rnn_backward as rnn_backward,
+)
 from fastnn.backends.cpu.random import (
     dropout as dropout,
     dropout_backward as dropout_backward,

@@ -25,9 +25,9 @@ def _served(specification: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(kernel)
         def call(*args: Any) -> Any:
             arrays = [a for a in args if hasattr(a, "dtype") and is_float(a)]
-            dtype = args[0].dtype
-            if any(a.dtype != dtype or not a.size for a in arrays) or not is_float(args[0]):
+            if not arrays or any(a.dtype != arrays[0].dtype or not a.size for a in arrays):
                 return specification(*args)
+            dtype = arrays[0].dtype
             wide = np.float32 if dtype.itemsize == 2 else dtype
             results = kernel(
                 *(
@@ -66,6 +66,24 @@ def _new(like: Array, *shape: int) -> Array:
     return y
 
 
+def _gates(x: Array, weight_ih: Array, *biases: Array | None) -> Array:
+    """The gates' sums before the steps: x @ weight_ih.T and those biases that there are."""
+    given = [b for b in biases if b is not None]
+    return product(x, weight_ih.T, sum(given[1:], given[0]) if given else None)
+
+
+def _or_zeros(gradient: Array | None, like: Array) -> Array:
+    return np.zeros_like(like) if gradient is None else gradient
+
+
+def _input_gradients(
+    ggates: Array, x: Array, weight_ih: Array, x_wanted: bool
+) -> tuple[Array | None, Array, Array]:
+    """(gx, gweight_ih, gbias_ih)."""
+    gx = product(ggates, weight_ih) if x_wanted else None
+    return gx, product(ggates.T, x), reduced_sum(ggates, 0)
+
+
 def _weight_gradient(ggates: Array, y: Array, h0: Array, sizes: list[int], reverse: bool) -> Array:
     """The gradient of weight_hh: every step's gates with the states one step before."""
     before = _new(y, *y.shape)
@@ -75,14 +93,18 @@ def _weight_gradient(ggates: Array, y: Array, h0: Array, sizes: list[int], rever
 
 @_served(spec.rnn)
 def rnn(
-    gates: Array,
+    x: Array,
+    weight_ih: Array,
     weight_hh: Array,
+    bias_ih: Array | None,
+    bias_hh: Array | None,
     h0: Array,
     batch_sizes: Array,
     reverse: bool,
     nonlinearity: str,
 ) -> tuple[Array, Array]:
     """(y, hn): h = tanh(gates + h @ weight_hh.T) at each step, or relu."""
+    gates = _gates(x, weight_ih, bias_ih, bias_hh)
     y, hn = _new(gates, *gates.shape), _new(gates, *h0.shape)
     relu = nonlinearity == "relu"
     weight = _padded(weight_hh.T)
@@ -92,34 +114,44 @@ def rnn(
 
 @_served(spec.rnn_backward)
 def rnn_backward(
-    gy: Array,
-    ghn: Array,
-    y: Array,
+    gy: Array | None,
+    ghn: Array | None,
+    x: Array,
+    weight_ih: Array,
     weight_hh: Array,
     h0: Array,
+    y: Array,
     batch_sizes: Array,
     reverse: bool,
     nonlinearity: str,
-) -> tuple[Array, Array, Array]:
-    """(ggates, gweight_hh, gh0) of ``rnn``."""
+    x_wanted: bool,
+) -> tuple[Array | None, Array, Array, Array, Array]:
+    """(gx, gweight_ih, gweight_hh, gbias, gh0) of ``rnn``."""
+    gy, ghn = _or_zeros(gy, y), _or_zeros(ghn, h0)
     sizes, relu = batch_sizes.tolist(), nonlinearity == "relu"
     ggates, gh0 = _new(y, *y.shape), _new(y, *h0.shape)
     weight = _padded(weight_hh)
     kernels.rnn_backward(gy, ghn, y, weight, sizes, reverse, relu, ggates, gh0, stream())
-    return ggates, _weight_gradient(ggates, y, h0, sizes, reverse), gh0
+    gx, gweight_ih, gbias = _input_gradients(ggates, x, weight_ih, x_wanted)
+    return gx, gweight_ih, _weight_gradient(ggates, y, h0, sizes, reverse), gbias, gh0
 
 
 @_served(spec.lstm)
 def lstm(
-    gates: Array,
+    x: Array,
+    weight_ih: Array,
     weight_hh: Array,
+    bias_ih: Array | None,
+    bias_hh: Array | None,
     weight_hr: Array | None,
     h0: Array,
     c0: Array,
     batch_sizes: Array,
     reverse: bool,
-) -> tuple[Array, Array, Array, Array, Array]:
+    keep: bool,
+) -> tuple[Array, Array, Array, Array | None, Array | None]:
     """(y, hn, cn, activations, cells): i, f, o = sigmoid, g = tanh; c = f * c + i * g; h = o * tanh(c)."""
+    gates = _gates(x, weight_ih, bias_ih, bias_hh)
     rows, size = len(gates), c0.shape[1]
     y, hn, cn = _new(gates, rows, h0.shape[1]), _new(gates, *h0.shape), _new(gates, *c0.shape)
     activations, cells = _new(gates, *gates.shape), _new(gates, rows, size)
@@ -142,25 +174,29 @@ def lstm(
         scratch,
         stream(),
     )
-    return y, hn, cn, activations, cells
+    return (y, hn, cn, activations, cells) if keep else (y, hn, cn, None, None)
 
 
 @_served(spec.lstm_backward)
 def lstm_backward(
-    gy: Array,
-    ghn: Array,
-    gcn: Array,
-    y: Array,
-    activations: Array,
-    cells: Array,
+    gy: Array | None,
+    ghn: Array | None,
+    gcn: Array | None,
+    x: Array,
+    weight_ih: Array,
     weight_hh: Array,
     weight_hr: Array | None,
     h0: Array,
     c0: Array,
+    y: Array,
+    activations: Array,
+    cells: Array,
     batch_sizes: Array,
     reverse: bool,
-) -> tuple[Array, Array, Array | None, Array, Array]:
-    """(ggates, gweight_hh, gweight_hr, gh0, gc0) of ``lstm``."""
+    x_wanted: bool,
+) -> tuple[Array | None, Array, Array, Array, Array | None, Array, Array]:
+    """(gx, gweight_ih, gweight_hh, gbias, gweight_hr, gh0, gc0) of ``lstm``."""
+    gy, ghn, gcn = _or_zeros(gy, y), _or_zeros(ghn, h0), _or_zeros(gcn, c0)
     sizes, size = batch_sizes.tolist(), c0.shape[1]
     ggates, gh0, gc0 = (_new(y, *a.shape) for a in (activations, h0, c0))
     projected = weight_hr is not None
@@ -185,19 +221,25 @@ def lstm_backward(
     gweight_hr = None
     if total is not None:
         gweight_hr = product(total.T, activations[:, 3 * size :] * np.tanh(cells))
-    return ggates, _weight_gradient(ggates, y, h0, sizes, reverse), gweight_hr, gh0, gc0
+    gweight_hh = _weight_gradient(ggates, y, h0, sizes, reverse)
+    gx, gweight_ih, gbias = _input_gradients(ggates, x, weight_ih, x_wanted)
+    return gx, gweight_ih, gweight_hh, gbias, gweight_hr, gh0, gc0
 
 
 @_served(spec.gru)
 def gru(
-    gates: Array,
+    x: Array,
+    weight_ih: Array,
     weight_hh: Array,
+    bias_ih: Array | None,
     bias_hh: Array | None,
     h0: Array,
     batch_sizes: Array,
     reverse: bool,
-) -> tuple[Array, Array, Array, Array]:
+    keep: bool,
+) -> tuple[Array, Array, Array | None, Array | None]:
     """(y, hn, activations, hidden): r, z = sigmoid; n = tanh(x_n + r * hidden_n); h = n + z * (h - n)."""
+    gates = _gates(x, weight_ih, bias_ih)
     rows, size = len(gates), h0.shape[1]
     y, hn, hidden = _new(gates, rows, size), _new(gates, *h0.shape), _new(gates, rows, size)
     activations = _new(gates, *gates.shape)
@@ -214,22 +256,26 @@ def gru(
         hidden,
         stream(),
     )
-    return y, hn, activations, hidden
+    return (y, hn, activations, hidden) if keep else (y, hn, None, None)
 
 
 @_served(spec.gru_backward)
 def gru_backward(
-    gy: Array,
-    ghn: Array,
+    gy: Array | None,
+    ghn: Array | None,
+    x: Array,
+    weight_ih: Array,
+    weight_hh: Array,
+    h0: Array,
     y: Array,
     activations: Array,
     hidden: Array,
-    weight_hh: Array,
-    h0: Array,
     batch_sizes: Array,
     reverse: bool,
-) -> tuple[Array, Array, Array, Array]:
-    """(ggates, gweight_hh, gbias_hh, gh0) of ``gru``."""
+    x_wanted: bool,
+) -> tuple[Array | None, Array, Array, Array, Array, Array]:
+    """(gx, gweight_ih, gweight_hh, gbias_ih, gbias_hh, gh0) of ``gru``."""
+    gy, ghn = _or_zeros(gy, y), _or_zeros(ghn, h0)
     sizes = batch_sizes.tolist()
     ggates, ghidden, gh0 = (_new(y, *a.shape) for a in (activations, activations, h0))
     kernels.gru_backward(
@@ -248,4 +294,5 @@ def gru_backward(
         stream(),
     )
     gweight = _weight_gradient(ghidden, y, h0, sizes, reverse)
-    return ggates, gweight, reduced_sum(ghidden, 0), gh0
+    gx, gweight_ih, gbias_ih = _input_gradients(ggates, x, weight_ih, x_wanted)
+    return gx, gweight_ih, gweight, gbias_ih, reduced_sum(ghidden, 0), gh0

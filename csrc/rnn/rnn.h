@@ -1,0 +1,112 @@
+// Recurrent layers: one layer and direction of an RNN, LSTM or GRU over a whole packed sequence,
+// forward and backward, in one call.
+//
+// A packed sequence holds the rows of all steps behind each other: step t has sizes[t] rows, of the
+// samples 0 .. sizes[t] - 1, and sizes never grow.
+//
+// Samples do not meet before the weights' gradients, so threads share samples, not steps: a chunk
+// is every `chunks`-th sample and runs through all steps by itself, with nothing to wait for. In a
+// chunk some steps' products with weight_ih are made at once, as many as stay in the second-level
+// cache; then each step adds its product with weight_hh, and the gates, the cell and the state are
+// one pass over that step's rows. Both weights are packed once, for all chunks. Without gradients
+// nothing but the result is written to memory. Backward, a chunk goes through its steps the other
+// way: the gates' gradients (and their sums, the biases') in one pass, then their product with
+// weight_hh; the gradients of weights and input are large products at the end.
+//
+// Few samples (less than kFewSamples) are one chunk.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "core/isa.h"
+#include "core/parallel.h" // FASTNN_INLINE
+
+namespace fastnn {
+
+enum class RnnCell { tanh, relu, lstm, gru };
+
+// Gates of a cell, in the order of the rows of weight_ih and weight_hh.
+FASTNN_INLINE constexpr int64_t rnn_gates(RnnCell cell) {
+    return cell == RnnCell::lstm ? 4 : cell == RnnCell::gru ? 3 : 1;
+}
+
+struct RnnShape {
+    RnnCell cell;
+    int64_t steps, samples, rows;  // rows of all steps
+    int64_t input, hidden, output; // output < hidden with an LSTM's projection, else equal
+    const int64_t* sizes;          // (steps,)
+    const int64_t* offsets;        // (steps,): rows before each step
+    bool reverse;                  // from the last step to the first
+};
+
+// All arrays are C-contiguous. Null where a layer has none; kept ones where no gradient will be
+// asked for.
+template <class T>
+struct RnnForward {
+    RnnShape shape;
+    const T *x, *w_ih, *w_hh, *b_ih, *b_hh, *w_hr, *h0, *c0;
+    T *y, *hn, *cn;
+    T* activations; // (rows, gates * hidden)
+    T* extra;       // (rows, hidden): an LSTM's cells, a GRU's product with the new gate's weights
+};
+
+template <class T>
+struct RnnBackward {
+    RnnShape shape;
+    const T *gy, *ghn, *gcn; // null: zero
+    const T *x, *w_ih, *w_hh, *w_hr, *h0, *c0, *y, *activations, *extra;
+    T* gx; // null: not wanted
+    T *gw_ih, *gw_hh, *gb_ih, *gb_hh, *gw_hr, *gh0, *gc0;
+};
+
+void rnn_forward(const RnnForward<float>& args);
+void rnn_forward(const RnnForward<double>& args);
+void rnn_backward(const RnnBackward<float>& args);
+void rnn_backward(const RnnBackward<double>& args);
+
+// -- for rnn.cpp: what the kernels of a level do ------------------------------------------------
+// Columns of a packed weight come in panels of one vector, [k][lanes]; gates that belong together
+// begin a new one. A panel takes a cache line more than it needs: a power of two would put all of
+// them into the same sets of the cache.
+FASTNN_INLINE int64_t rnn_padded(int64_t columns, int64_t lanes) {
+    return (columns + lanes - 1) / lanes * lanes;
+}
+FASTNN_INLINE int64_t rnn_panel_step(int64_t k, int64_t lanes, std::size_t item_size) {
+    return k * lanes + 64 / static_cast<int64_t>(item_size);
+}
+
+// What a chunk of samples needs beside the arguments.
+template <class T>
+struct RnnForwardChunk {
+    const RnnForward<T>& args;
+    const T *w_ih, *w_hh, *w_hr; // packed
+    const T* bias;               // padded as the packed weights are
+    const T* hidden_bias;        // a GRU's bias_hh of the new gate, padded
+    int64_t chunk, chunks;
+};
+
+template <class T>
+struct RnnBackwardChunk {
+    const RnnBackward<T>& args;
+    const T *w_hh, *w_hr; // packed
+    T* gates;             // (rows, gates_row): the gates' gradients; a GRU's new gate times r last
+    int64_t gates_row;
+    T* bias;      // (gates' columns): their sum over the chunk
+    T* totals;    // (rows, output): gradients of the projected outputs
+    T* projected; // (rows, hidden): what was projected
+    int64_t chunk, chunks;
+};
+
+struct RnnTable {
+    int64_t lanes[2]; // columns of a panel: float, double
+    // Panels [begin, end) of the matrix (k, columns) with these strides.
+    void (*pack[2])(void* to, const void* from, int64_t k, int64_t k_stride, int64_t columns,
+                    int64_t stride, int64_t begin, int64_t end);
+    // [cell][float or double]: an RnnForwardChunk, an RnnBackwardChunk
+    void (*forward[4][2])(const void* chunk);
+    void (*backward[4][2])(const void* chunk);
+};
+FASTNN_KERNEL_TABLE(RnnTable, rnn_table)
+
+} // namespace fastnn
