@@ -238,7 +238,8 @@ def _walk(
         return [leaves.get(x) if x._node is None else captured.get(x._node) for x in inputs]
     while leaves:
         leaf, g = leaves.popitem()
-        _accumulate(leaf, g, sys.getrefcount(g) > _UNSHARED, create_graph)
+        shared = sys.getrefcount(g) > _UNSHARED  # (not within the call, whose argument counts too)
+        _accumulate(leaf, g, shared, create_graph)
     return []
 
 
