@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from .._core import make
 from ..ops import rnn as ops
 from ..ops.creation import empty, zeros
 from ..tensor import Tensor
@@ -173,7 +172,9 @@ class RNNBase(Module):
         return text
 
     def _weights(self) -> list[tuple[Any, ...]]:
-        return ops.grouped(self._flat_weights, self.bias, self.proj_size > 0)
+        own = self._parameters  # without those that a parametrization computes
+        flat = [own[n] if n in own else getattr(self, n) for ns in self._weight_names for n in ns]
+        return ops.grouped(flat, self.bias, self.proj_size > 0)
 
     def _run(self, input: Any, hx: Any) -> tuple[Any, tuple[Tensor, ...]]:
         """The output and the last states, for a tensor or a packed sequence; ``hx`` is a tuple of states or None."""
@@ -224,14 +225,14 @@ class RNNBase(Module):
 
     def _states(
         self, x: Tensor, batch_sizes: Tensor | None, hx: Any, order: Tensor | None
-    ) -> tuple[Tensor, ...]:
-        """The first states, checked and in the sequence's order; zeros where none are given."""
+    ) -> tuple[Tensor, ...] | None:
+        """The first states, checked and in the sequence's order; None, for zeros, where none are given."""
+        if hx is None:
+            return None
         hidden = self.get_expected_hidden_size(x, batch_sizes)
         shapes = [hidden]
         if self.mode == "LSTM":
             shapes.append((*hidden[:2], self.hidden_size))
-        if hx is None:
-            return tuple(make(np.zeros(s, x._data.dtype, like=x._data)) for s in shapes)
         names = ("hidden[0]", "hidden[1]") if len(shapes) == 2 else ("hidden",)
         for h, shape, label in zip(hx, shapes, names, strict=True):
             self.check_hidden_size(h, shape, f"Expected {label} size {{}}, got {{}}")

@@ -212,11 +212,23 @@ LAYERS: dict[str, Layer] = {
 }
 
 
+def _zero_states(kind: str, x: Any, samples: int, weights: Sequence[Any]) -> list[list[Tensor]]:
+    """Zeros for each state of each layer and direction: they are only read, so one array serves all of a shape."""
+    output = weights[0][1]._data.shape[1]
+    h = make(np.zeros((samples, output), x.dtype, like=x))
+    found = [[h] * len(weights)]
+    if kind == "LSTM":
+        hidden = weights[0][1]._data.shape[0] // 4
+        c = h if hidden == output else make(np.zeros((samples, hidden), x.dtype, like=x))
+        found.append([c] * len(weights))
+    return found
+
+
 def run_layers(
     kind: str,
     x: Tensor,
     batch_sizes: Any,
-    states: Sequence[Tensor],
+    states: Sequence[Tensor] | None,
     weights: Sequence[Sequence[Any]],
     p: float,
     training: bool,
@@ -228,7 +240,7 @@ def run_layers(
         kind: a key of ``LAYERS``.
         x: (L, input size).
         batch_sizes: int64 array (T,), the rows of each step.
-        states: the first states, each (layers * directions, N, size).
+        states: the first states, each (layers * directions, N, size); None for zeros.
         weights: (weight_ih, weight_hh, bias_ih, bias_hh, weight_hr) of each layer and direction; None for none.
         p: the dropout probability between layers, when ``training``.
         bidirectional: two directions a layer.
@@ -238,8 +250,12 @@ def run_layers(
     """
     layer = LAYERS[kind]
     directions = 2 if bidirectional else 1
-    last: list[list[Tensor]] = [[] for _ in states]
-    first = [s.unbind(0) for s in states]
+    first: Sequence[Sequence[Tensor]]
+    if states is None:
+        first = _zero_states(kind, x._data, int(batch_sizes[0]), weights)
+    else:
+        first = [s.unbind(0) for s in states]
+    last: list[list[Tensor]] = [[] for _ in first]
     for k in range(0, len(weights), directions):
         if k and p and training:
             x = dropout(x, p, True)
@@ -250,7 +266,7 @@ def run_layers(
             for held, end in zip(last, ends, strict=True):
                 held.append(end)
         x = outputs[0] if directions == 1 else cat(outputs, -1)
-    return x, [stack(held) for held in last]
+    return x, [held[0].unsqueeze(0) if len(held) == 1 else stack(held) for held in last]
 
 
 def grouped(params: Sequence[Any], has_biases: bool, projected: bool) -> list[tuple[Any, ...]]:
