@@ -166,9 +166,4 @@ void packed_product(const PackedWeights<T>& w, int64_t k0, int64_t k, RowsProduc
     }
 }
 
-template <class T>
-void packed_product(const PackedWeights<T>& w, const RowsProduct<T>& p) {
-    packed_product(w, 0, w.k, p);
-}
-
 } // namespace fastnn::FASTNN_ISA

@@ -11,6 +11,7 @@ namespace {
 
 constexpr int64_t kFewSamples = 6;    // fewer are one chunk
 constexpr int64_t kChunkSamples = 12; // worth a chunk where there are many
+constexpr int64_t kFewRows = 16;      // of all steps: packing weights would cost more than it saves
 constexpr int64_t kMostChunks = 64;
 constexpr int64_t kSmallWork = 1 << 19; // multiplications that one thread does
 constexpr int64_t kPackGrain = 1 << 16; // elements copied by a task
@@ -19,7 +20,7 @@ constexpr int64_t kJoinedRows = 128;    // from which one product for both weigh
 // A power of two, so that the halves of a batch go to two threads evenly.
 int64_t chunks_of(const RnnShape& s) {
     const int64_t work = s.rows * rnn_gates(s.cell) * s.hidden * (s.input + s.output);
-    if (s.samples < kFewSamples || work < kSmallWork)
+    if (s.samples < kFewSamples || s.rows < kFewRows || work < kSmallWork)
         return 1;
     int64_t chunks = 2;
     while (chunks < kMostChunks && s.samples >= 2 * chunks * kChunkSamples)
@@ -32,29 +33,33 @@ int64_t lanes() {
     return rnn_table().lanes[sizeof(T) == 8];
 }
 
-// A matrix (k, columns), to be packed.
 template <class T>
-struct Matrix {
-    const T* data;
-    int64_t k, k_stride, columns, stride;
-
-    int64_t panels() const { return rnn_padded(columns, lanes<T>()) / lanes<T>(); }
-    int64_t size() const { return panels() * rnn_panel_step(k, lanes<T>(), sizeof(T)); }
-};
+int64_t packed_panels(const RnnWeights<T>& w) {
+    return rnn_padded(w.columns, lanes<T>()) / lanes<T>();
+}
 
 template <class T>
-void pack(T* to, const Matrix<T>& m) {
-    const int64_t grain = std::max<int64_t>(1, kPackGrain / (m.k * lanes<T>()));
+int64_t packed_size(const RnnWeights<T>& w) {
+    return packed_panels(w) * rnn_panel_step(w.k, lanes<T>(), sizeof(T));
+}
+
+// Packs w into memory at *to, which it moves on.
+template <class T>
+void pack(RnnWeights<T>& w, T** to) {
+    const int64_t grain = std::max<int64_t>(1, kPackGrain / (w.k * lanes<T>() + 1));
     const auto kernel = rnn_table().pack[sizeof(T) == 8];
-    parallel_range(m.panels(), grain, [&](int64_t begin, int64_t end) {
-        kernel(to, m.data, m.k, m.k_stride, m.columns, m.stride, begin, end);
-    });
+    T* const packed = *to;
+    parallel_range(packed_panels(w), grain,
+                   [&](int64_t begin, int64_t end) { kernel(packed, &w, begin, end); });
+    *to += packed_size(w);
+    w.data = packed;
+    w.packed = true;
 }
 
 // The transpose of rows [begin, begin + count) of a matrix of `columns` columns.
 template <class T>
-Matrix<T> transposed_rows(const T* w, int64_t begin, int64_t count, int64_t columns) {
-    return {w + begin * columns, columns, 1, count, columns};
+RnnWeights<T> transposed_rows(const T* w, int64_t begin, int64_t count, int64_t columns) {
+    return {w + begin * columns, columns, 1, count, columns, false};
 }
 
 // Sums a and b (either may be null) of n elements.
@@ -69,42 +74,41 @@ void forward(const RnnForward<T>& a) {
     const RnnShape& s = a.shape;
     const bool gru = s.cell == RnnCell::gru;
     const int64_t size = s.hidden, together = (gru ? 2 : rnn_gates(s.cell)) * size;
-    const int64_t padded = rnn_padded(together, lanes<T>());
-    const int64_t apart = gru ? rnn_padded(size, lanes<T>()) : 0; // columns of the new gate
-
-    const Matrix<T> none{};
-    const Matrix<T> w_ih = transposed_rows(a.w_ih, 0, together, s.input),
-                    w_hh = transposed_rows(a.w_hh, 0, together, s.output),
-                    new_ih = gru ? transposed_rows(a.w_ih, together, size, s.input) : none,
-                    new_hh = gru ? transposed_rows(a.w_hh, together, size, s.output) : none,
-                    w_hr = a.w_hr ? transposed_rows(a.w_hr, 0, s.output, size) : none;
-    const Scratch scratch(static_cast<std::size_t>(w_ih.size() + new_ih.size() + w_hh.size() +
-                                                   new_hh.size() + w_hr.size() + padded +
-                                                   2 * apart) *
-                          sizeof(T));
-    T* const packed_ih = scratch.as<T>();
-    T* const packed_hh = packed_ih + w_ih.size() + new_ih.size();
-    T* const packed_hr = packed_hh + w_hh.size() + new_hh.size();
-    T* const bias = packed_hr + w_hr.size();
-    T* const hidden_bias = bias + padded + apart;
-    std::fill(bias, hidden_bias + apart, T{});
-    add_biases(bias, a.b_ih, a.b_hh, together);
-    pack(packed_ih, w_ih);
-    pack(packed_hh, w_hh);
+    const int64_t apart = gru ? size : 0; // the new gate
+    RnnWeights<T> w_ih = transposed_rows(a.w_ih, 0, together, s.input),
+                  new_ih = transposed_rows(a.w_ih, together, apart, s.input),
+                  w_hh = transposed_rows(a.w_hh, 0, together, s.output),
+                  w_hidden = transposed_rows(a.w_hh, together, apart, s.output), w_hr{};
     if (a.w_hr)
-        pack(packed_hr, w_hr);
-    if (gru) {
-        add_biases<T>(bias + padded, a.b_ih ? a.b_ih + together : nullptr, nullptr, size);
-        add_biases<T>(hidden_bias, nullptr, a.b_hh ? a.b_hh + together : nullptr, size);
-        pack(packed_ih + w_ih.size(), new_ih);
-        pack(packed_hh + w_hh.size(), new_hh);
-    }
+        w_hr = transposed_rows(a.w_hr, 0, s.output, size);
+    const bool packed = s.rows >= kFewRows;
+    const int64_t at_once = packed ? rnn_padded(together, lanes<T>()) : together;
+    const int64_t biases = at_once + 2 * rnn_padded(apart, lanes<T>());
+    int64_t elements = biases;
+    if (packed)
+        for (const RnnWeights<T>* w : {&w_ih, &new_ih, &w_hh, &w_hidden, &w_hr})
+            elements += packed_size(*w);
 
+    const Scratch scratch(static_cast<std::size_t>(elements) * sizeof(T));
+    T* const bias = scratch.as<T>();
+    T* const hidden_bias = bias + biases - rnn_padded(apart, lanes<T>());
+    std::fill(bias, bias + biases, T{});
+    add_biases(bias, a.b_ih, a.b_hh, together);
+    if (gru) {
+        add_biases<T>(bias + at_once, a.b_ih ? a.b_ih + together : nullptr, nullptr, size);
+        add_biases<T>(hidden_bias, nullptr, a.b_hh ? a.b_hh + together : nullptr, size);
+    }
+    if (packed) {
+        T* to = bias + biases;
+        for (RnnWeights<T>* w : {&w_ih, &new_ih, &w_hh, &w_hidden, &w_hr})
+            pack(*w, &to);
+    }
+    w_ih.columns = at_once + apart; // the new gate's columns are behind the others
     const int64_t chunks = chunks_of(s);
     const auto kernel = rnn_table().forward[static_cast<int>(s.cell)][sizeof(T) == 8];
     parallel_for(chunks, [&](int64_t chunk) {
-        const RnnForwardChunk<T> c = {a,    packed_ih,   packed_hh, packed_hr,
-                                      bias, hidden_bias, chunk,     chunks};
+        const RnnForwardChunk<T> c = {a,    w_ih,        w_hh,  w_hidden, w_hr,
+                                      bias, hidden_bias, chunk, chunks};
         kernel(&c);
     });
 }
@@ -181,28 +185,32 @@ void backward(const RnnBackward<T>& a) {
     const int64_t gates_row = columns + 64 / static_cast<int64_t>(sizeof(T));
     const int64_t chunks = chunks_of(s);
 
-    const Matrix<T> w_hh = {a.w_hh, gates, s.output, s.output, 1};
-    const Matrix<T> w_hr = a.w_hr ? Matrix<T>{a.w_hr, s.output, size, size, 1} : Matrix<T>{};
-    const Scratch scratch(static_cast<std::size_t>(w_hh.size() + w_hr.size() + chunks * columns) *
-                          sizeof(T));
-    T* const packed_hh = scratch.as<T>();
-    T* const packed_hr = packed_hh + w_hh.size();
-    T* const biases = packed_hr + w_hr.size();
+    RnnWeights<T> w_hh{a.w_hh, gates, s.output, s.output, 1, false}, w_hr{};
+    if (a.w_hr)
+        w_hr = {a.w_hr, s.output, size, size, 1, false};
+    const bool packed = s.rows >= kFewRows;
+    const Scratch scratch(
+        static_cast<std::size_t>(chunks * columns +
+                                 (packed ? packed_size(w_hh) + packed_size(w_hr) : 0)) *
+        sizeof(T));
+    T* const biases = scratch.as<T>();
+    if (packed) {
+        T* to = biases + chunks * columns;
+        pack(w_hh, &to);
+        pack(w_hr, &to);
+    }
     const Scratch all_gates(static_cast<std::size_t>(s.rows * gates_row) * sizeof(T));
     T* const g = all_gates.as<T>();
     const Scratch projection(static_cast<std::size_t>(a.w_hr ? s.rows * (s.output + size) : 0) *
                              sizeof(T));
     T* const totals = projection.as<T>();
     T* const projected = totals + s.rows * s.output;
-    pack(packed_hh, w_hh);
-    if (a.w_hr)
-        pack(packed_hr, w_hr);
 
     const auto kernel = rnn_table().backward[static_cast<int>(s.cell)][sizeof(T) == 8];
     parallel_for(chunks, [&](int64_t chunk) {
         const RnnBackwardChunk<T> c = {
-            a,      packed_hh, packed_hr, g,     gates_row, biases + chunk * columns,
-            totals, projected, chunk,     chunks};
+            a,      w_hh,      w_hr,  g,     gates_row, biases + chunk * columns,
+            totals, projected, chunk, chunks};
         kernel(&c);
     });
     for (int64_t chunk = 1; chunk < chunks; ++chunk)

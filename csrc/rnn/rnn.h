@@ -76,21 +76,36 @@ FASTNN_INLINE int64_t rnn_panel_step(int64_t k, int64_t lanes, std::size_t item_
     return k * lanes + 64 / static_cast<int64_t>(item_size);
 }
 
+// A matrix (k, columns): packed, or as it is, with these strides.
+template <class T>
+struct RnnWeights {
+    const T* data;
+    int64_t k, row, columns, column;
+    bool packed;
+
+    // Columns of a product's result.
+    FASTNN_INLINE int64_t columns_taken(int64_t lanes) const {
+        return packed ? rnn_padded(columns, lanes) : columns;
+    }
+};
+
 // What a chunk of samples needs beside the arguments.
 template <class T>
 struct RnnForwardChunk {
     const RnnForward<T>& args;
-    const T *w_ih, *w_hh, *w_hr; // packed
-    const T* bias;               // padded as the packed weights are
-    const T* hidden_bias;        // a GRU's bias_hh of the new gate, padded
+    // weight_hh of the gates whose sums join those of weight_ih, and of a GRU's new gate, whose do
+    // not; weight_ih of both.
+    RnnWeights<T> w_ih, w_hh, w_hidden, w_hr;
+    const T* bias;        // of weight_ih's columns
+    const T* hidden_bias; // of w_hidden's
     int64_t chunk, chunks;
 };
 
 template <class T>
 struct RnnBackwardChunk {
     const RnnBackward<T>& args;
-    const T *w_hh, *w_hr; // packed
-    T* gates;             // (rows, gates_row): the gates' gradients; a GRU's new gate times r last
+    RnnWeights<T> w_hh, w_hr;
+    T* gates; // (rows, gates_row): the gates' gradients; a GRU's new gate times r last
     int64_t gates_row;
     T* bias;      // (gates' columns): their sum over the chunk
     T* totals;    // (rows, output): gradients of the projected outputs
@@ -100,9 +115,8 @@ struct RnnBackwardChunk {
 
 struct RnnTable {
     int64_t lanes[2]; // columns of a panel: float, double
-    // Panels [begin, end) of the matrix (k, columns) with these strides.
-    void (*pack[2])(void* to, const void* from, int64_t k, int64_t k_stride, int64_t columns,
-                    int64_t stride, int64_t begin, int64_t end);
+    // Panels [begin, end) of a matrix that is not packed.
+    void (*pack[2])(void* to, const void* weights, int64_t begin, int64_t end);
     // [cell][float or double]: an RnnForwardChunk, an RnnBackwardChunk
     void (*forward[4][2])(const void* chunk);
     void (*backward[4][2])(const void* chunk);

@@ -1,6 +1,7 @@
 #include "rnn/rnn.h"
 
 #include "core/buffer_pool.h"
+#include "gemm/gemm.h"
 #include "gemm/pack.h"
 #include "rnn/cells.h"
 #include "rnn/packed_product.h"
@@ -25,9 +26,23 @@ int64_t scratch_row(int64_t columns) {
     return rnn_padded(columns, kLanes<T>) + 64 / static_cast<int64_t>(sizeof(T));
 }
 
+// C (+)= A B (+ bias) with rows [k0, k0 + k) of the weights.
 template <class T>
-PackedWeights<T> panels_of(const T* packed, int64_t k, int64_t columns) {
-    return {packed, k, rnn_padded(columns, kLanes<T>) / kLanes<T>};
+void multiply(const RnnWeights<T>& w, int64_t k0, int64_t k, const RowsProduct<T>& p) {
+    if (w.packed) {
+        const int64_t panels = rnn_padded(w.columns, kLanes<T>) / kLanes<T>;
+        return packed_product(PackedWeights<T>{w.data, w.k, panels}, k0, k, p);
+    }
+    GemmArgs<T> g{p.rows, w.columns, k,   p.a,     p.a_row, 1, w.data + k0 * w.row,
+                  w.row,  w.column,  p.c, p.c_row, 1};
+    g.column_bias = p.bias;
+    g.accumulate = p.accumulate;
+    gemm(g);
+}
+
+template <class T>
+void multiply(const RnnWeights<T>& w, const RowsProduct<T>& p) {
+    multiply(w, 0, w.k, p);
 }
 
 // The samples chunk, chunk + chunks, ... of a sequence, in the order of computation.
@@ -89,8 +104,8 @@ void forward_chunk(const void* chunk_) {
     const int64_t size = s.hidden, count = samples.count;
     const bool projected = a.w_hr != nullptr;
 
-    const int64_t together = rnn_padded(Cell::kTogether * size, kLanes<T>);
-    const int64_t columns = Cell::kHasHidden ? together + rnn_padded(size, kLanes<T>) : together;
+    const int64_t together = chunk.w_hh.columns_taken(kLanes<T>);
+    const int64_t columns = together + chunk.w_hidden.columns_taken(kLanes<T>);
     const int64_t sums_row = scratch_row<T>(columns), state_row = scratch_row<T>(size),
                   h_row = scratch_row<T>(s.output);
     const int64_t steps_at_once =
@@ -107,10 +122,6 @@ void forward_chunk(const void* chunk_) {
     if (Cell::kHasCell)
         take_states(samples, a.c0, size, c, state_row);
 
-    const auto w_ih = panels_of(chunk.w_ih, s.input, columns);
-    const auto w_hh = panels_of(chunk.w_hh, s.output, together);
-    const auto w_hidden =
-        panels_of(chunk.w_hh + together / kLanes<T> * panel_step<T>(s.output), s.output, size);
     for (int64_t turn0 = 0; turn0 < s.steps; turn0 += steps_at_once) {
         const int64_t turns = min64(steps_at_once, s.steps - turn0);
         const int64_t t0 = min64(samples.time(turn0), samples.time(turn0 + turns - 1));
@@ -122,7 +133,7 @@ void forward_chunk(const void* chunk_) {
                        sums_row;
         };
         for (int64_t t = t0; t < t0 + (even ? 1 : turns); ++t)
-            packed_product<T>(w_ih, {a.x + samples.row(t, 0) * s.input, samples.step * s.input,
+            multiply<T>(chunk.w_ih, {a.x + samples.row(t, 0) * s.input, samples.step * s.input,
                                      even ? samples.between(t0, turns) : samples.at(t), sums_of(t),
                                      sums_row, chunk.bias, false});
         for (int64_t turn = turn0; turn < turn0 + turns; ++turn) {
@@ -130,10 +141,10 @@ void forward_chunk(const void* chunk_) {
             if (rows == 0)
                 continue;
             T* const z = sums_of(t);
-            packed_product<T>(w_hh, {h, h_row, rows, z, sums_row, nullptr, true});
+            multiply<T>(chunk.w_hh, {h, h_row, rows, z, sums_row, nullptr, true});
             if constexpr (Cell::kHasHidden)
-                packed_product<T>(w_hidden,
-                                  {h, h_row, rows, c, state_row, chunk.hidden_bias, false});
+                multiply<T>(chunk.w_hidden,
+                            {h, h_row, rows, c, state_row, chunk.hidden_bias, false});
             for (int64_t i = 0; i < rows; ++i) {
                 const int64_t row = samples.row(t, i);
                 Cell::template forward<T>(
@@ -144,8 +155,7 @@ void forward_chunk(const void* chunk_) {
                      a.extra ? a.extra + row * size : nullptr});
             }
             if (projected) {
-                packed_product<T>(panels_of(chunk.w_hr, size, s.output),
-                                  {to_project, state_row, rows, h, h_row, nullptr, false});
+                multiply<T>(chunk.w_hr, {to_project, state_row, rows, h, h_row, nullptr, false});
                 for (int64_t i = 0; i < rows; ++i)
                     copy_row(a.y + samples.row(t, i) * s.output, h + i * h_row, s.output);
             }
@@ -178,7 +188,6 @@ void backward_chunk(const void* chunk_) {
     for (int64_t j = 0; j < out_gates * size; ++j)
         chunk.bias[j] = T{};
 
-    const auto w_hh = panels_of(chunk.w_hh, Cell::kGates * size, s.output);
     for (int64_t turn = s.steps - 1; turn >= 0; --turn) {
         const int64_t t = samples.time(turn), rows = samples.at(t);
         if (rows == 0)
@@ -195,9 +204,8 @@ void backward_chunk(const void* chunk_) {
                     put(total + j, g, n);
                 });
             }
-            packed_product<T>(panels_of(chunk.w_hr, s.output, size),
-                              {chunk.totals + samples.row(t, 0) * s.output, samples.step * s.output,
-                               rows, gm, state_row, nullptr, false});
+            multiply<T>(chunk.w_hr, {chunk.totals + samples.row(t, 0) * s.output,
+                                     samples.step * s.output, rows, gm, state_row, nullptr, false});
         }
         T* const gates = chunk.gates + samples.row(t, 0) * chunk.gates_row;
         const int64_t gates_step = samples.step * chunk.gates_row;
@@ -219,12 +227,12 @@ void backward_chunk(const void* chunk_) {
                  projected ? chunk.projected + row * size : nullptr});
         }
         if constexpr (Cell::kHasHidden) {
-            packed_product<T>(w_hh, 0, 2 * size,
-                              {gates, gates_step, rows, gh, h_row, nullptr, true});
-            packed_product<T>(w_hh, 2 * size, size,
-                              {gates + 3 * size, gates_step, rows, gh, h_row, nullptr, true});
+            multiply<T>(chunk.w_hh, 0, 2 * size,
+                        {gates, gates_step, rows, gh, h_row, nullptr, true});
+            multiply<T>(chunk.w_hh, 2 * size, size,
+                        {gates + 3 * size, gates_step, rows, gh, h_row, nullptr, true});
         } else {
-            packed_product<T>(w_hh, {gates, gates_step, rows, gh, h_row, nullptr, false});
+            multiply<T>(chunk.w_hh, {gates, gates_step, rows, gh, h_row, nullptr, false});
         }
     }
     give_states(samples, gh, h_row, a.gh0, s.output);
@@ -233,13 +241,13 @@ void backward_chunk(const void* chunk_) {
 }
 
 template <class T>
-void pack(void* to, const void* from, int64_t k, int64_t k_stride, int64_t columns, int64_t stride,
-          int64_t begin, int64_t end) {
+void pack(void* to, const void* weights, int64_t begin, int64_t end) {
     constexpr int64_t lanes = kLanes<T>;
+    const auto& w = *static_cast<const RnnWeights<T>*>(weights);
     for (int64_t panel = begin; panel < end; ++panel)
-        pack_panel(static_cast<T*>(to) + panel * panel_step<T>(k),
-                   static_cast<const T*>(from) + panel * lanes * stride, k, k_stride,
-                   min64(lanes, columns - panel * lanes), stride, lanes);
+        pack_panel(static_cast<T*>(to) + panel * panel_step<T>(w.k),
+                   w.data + panel * lanes * w.column, w.k, w.row,
+                   min64(lanes, w.columns - panel * lanes), w.column, lanes);
 }
 
 } // namespace

@@ -213,10 +213,11 @@ def test_same_bits_for_any_threads(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_sample_does_not_depend_on_its_batch(isa: str, dtype: Any, kind: str) -> None:
-    layer = Layer(kind, 10, 30, [26] * 5, dtype)
-    y = kernel(layer.name)(*layer.forward())[0].reshape(5, 26, -1)
-    layer.sizes = np.ones(5, np.int64)
-    layer.x = layer.x.reshape(5, 26, 10)[:, 17].copy()
+    steps = 20  # so many that weights are packed for one sample as well
+    layer = Layer(kind, 10, 30, [26] * steps, dtype)
+    y = kernel(layer.name)(*layer.forward())[0].reshape(steps, 26, -1)
+    layer.sizes = np.ones(steps, np.int64)
+    layer.x = layer.x.reshape(steps, 26, 10)[:, 17].copy()
     layer.h0, layer.c0 = layer.h0[17:18], layer.c0[17:18]
     np.testing.assert_array_equal(kernel(layer.name)(*layer.forward())[0], y[:, 17])
 
