@@ -137,6 +137,13 @@ bool int_argument(PyObject* object, int64_t* value) {
     return overflow == 0;
 }
 
+bool bits_argument(PyObject* object, uint64_t* value) {
+    if (!PyLong_CheckExact(object))
+        return false;
+    *value = PyLong_AsUnsignedLongLongMask(object);
+    return true;
+}
+
 bool bool_argument(PyObject* object, bool* value) {
     *value = object == Py_True;
     return PyBool_Check(object);
@@ -252,6 +259,7 @@ void init_fast_call(py::module_& m) {
     numpy.int64 = py::dtype::of<int64_t>().release().ptr();
     numpy.uint32 = py::dtype::of<uint32_t>().release().ptr();
     numpy.boolean = py::dtype::of<bool>().release().ptr();
+    register_attention();
     register_gemm();
     register_conv();
     register_elementwise();

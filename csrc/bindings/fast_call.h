@@ -62,6 +62,8 @@ DType float_dtype(PyObject* object);
 // float32 or float64 if `object` is that dtype or NumPy's scalar type of it.
 DType dtype_argument(PyObject* object);
 bool int_argument(PyObject* object, int64_t* value);
+// An integer of any size, modulo 2^64.
+bool bits_argument(PyObject* object, uint64_t* value);
 bool bool_argument(PyObject* object, bool* value);
 bool float_argument(PyObject* object, double* value);
 bool pair_argument(PyObject* object, int64_t value[2]);
@@ -137,6 +139,7 @@ auto with_float(DType dtype, F&& f) {
 }
 
 // One per family: registers its kernels.
+void register_attention();
 void register_gemm();
 void register_conv();
 void register_elementwise();

@@ -6,14 +6,6 @@
 namespace fastnn::bindings {
 namespace {
 
-// An integer of any size, modulo 2^64.
-bool bits_argument(PyObject* object, uint64_t* value) {
-    if (!PyLong_CheckExact(object))
-        return false;
-    *value = PyLong_AsUnsignedLongLongMask(object);
-    return true;
-}
-
 // (seed, offset, n)
 PyObject* philox(PyObject* const* args, Py_ssize_t count) {
     uint64_t seed = 0, offset = 0;

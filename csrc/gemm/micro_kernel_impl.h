@@ -84,7 +84,7 @@ __attribute__((noinline)) void store_edge(const T* tile, int64_t rows, int64_t w
 
 // `step` is the distance of the second vector of columns from the first.
 template <class T, int MR, int NV>
-FASTNN_INLINE void store_tile(const Vec<T> (&acc)[MR][NV], int64_t step, const TileOut<T>& out) {
+FASTNN_INLINE void store_tile(Vec<T> (&acc)[MR][NV], int64_t step, const TileOut<T>& out) {
     constexpr int lanes = kLanes<T>;
     if (out.col != 1 || out.columns != (NV - 1) * step + lanes) {
         alignas(64) T tile[MR * NV * lanes];
@@ -96,7 +96,13 @@ FASTNN_INLINE void store_tile(const Vec<T> (&acc)[MR][NV], int64_t step, const T
         store_edge(tile, MR, NV * lanes, out);
         return;
     }
-    if (!out.column_bias && !out.row_bias && !out.relu && !out.accumulate) {
+    if (!out.column_bias && !out.row_bias && !out.relu) {
+        if (out.accumulate)
+#pragma GCC unroll 16
+            for (int i = 0; i < MR; ++i)
+#pragma GCC unroll 4
+                for (int j = 0; j < NV; ++j)
+                    acc[i][j] += load(out.c + i * out.row + j * step);
 #pragma GCC unroll 16
         for (int i = 0; i < MR; ++i)
 #pragma GCC unroll 4

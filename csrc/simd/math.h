@@ -24,7 +24,8 @@ struct MathConstants<float> {
     static constexpr float kLn2Lo = 1.4286068203094172321e-6f;
     static constexpr float kExpLow = -104.0f; // exp is 0 below and infinite above
     static constexpr float kExpHigh = 89.0f;
-    static constexpr float kTanhOne = 10.0f; // tanh rounds to 1 from here
+    static constexpr float kExpFlush = -87.0f; // exp is a normal number from here
+    static constexpr float kTanhOne = 10.0f;   // tanh rounds to 1 from here
     static constexpr float kMinNormal = 0x1p-126f;
     static constexpr float kSubnormalScale = 0x1p24f;
     static constexpr int kSubnormalShift = 24;
@@ -52,6 +53,7 @@ struct MathConstants<double> {
     static constexpr double kLn2Lo = 5.497923018708371174712472e-14;
     static constexpr double kExpLow = -746.0;
     static constexpr double kExpHigh = 710.0;
+    static constexpr double kExpFlush = -708.0;
     static constexpr double kTanhOne = 20.0;
     static constexpr double kMinNormal = 0x1p-1022;
     static constexpr double kSubnormalScale = 0x1p54;
@@ -124,6 +126,39 @@ FASTNN_INLINE Vec<T> exp(Vec<T> x) {
     const Vec<T> y = exp_reduced<T>(x, &k) + T(1);
     const IntVec<T> half = k >> 1; // in two steps, since 2^k alone may be out of range
     return y * power_of_two<T>(half) * power_of_two<T>(k - half);
+}
+
+// exp for x below kExpHigh - 1, with 0 in place of results about as small as the least normal
+// number: what a softmax wants, in four instructions less. Each step is taken for all N vectors
+// before the next, so that their latencies overlap.
+template <class T, int N>
+FASTNN_INLINE void exp_flushed(Vec<T> (&x)[N]) {
+    using C = MathConstants<T>;
+    constexpr int terms = sizeof(C::kExp) / sizeof(T);
+    IntVec<T> k[N];
+    Vec<T> r[N], y[N];
+#pragma GCC unroll 8
+    for (int i = 0; i < N; ++i) {
+        const Vec<T> shifted = x[i] * T(1.4426950408889634074) + C::kRound;
+        k[i] = (IntVec<T>)shifted - (IntVec<T>)broadcast(C::kRound);
+        r[i] = shifted - C::kRound;
+    }
+#pragma GCC unroll 8
+    for (int i = 0; i < N; ++i)
+        r[i] = (x[i] - r[i] * C::kLn2Hi) - r[i] * C::kLn2Lo;
+#pragma GCC unroll 8
+    for (int i = 0; i < N; ++i)
+        y[i] = r[i] * C::kExp[terms - 1] + C::kExp[terms - 2];
+#pragma GCC unroll 16
+    for (int term = terms - 3; term >= 0; --term)
+#pragma GCC unroll 8
+        for (int i = 0; i < N; ++i)
+            y[i] = y[i] * r[i] + C::kExp[term];
+#pragma GCC unroll 8
+    for (int i = 0; i < N; ++i) {
+        y[i] = (r[i] * r[i] * y[i] + r[i]) + T(1);
+        x[i] = x[i] < C::kExpFlush ? Vec<T>{} : y[i] * power_of_two<T>(k[i]); // NaN stays
+    }
 }
 
 template <class T>

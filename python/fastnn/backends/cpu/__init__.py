@@ -33,6 +33,10 @@ from fastnn.backends.cpu.elementwise import (
     tanh as tanh,
     tanh_backward as tanh_backward,
 )
+from fastnn.backends.cpu.attention import (
+    attention as attention,
+    attention_backward as attention_backward,
+)
 from fastnn.backends.cpu.conv import (
     conv2d as conv2d,
     conv2d_input_grad as conv2d_input_grad,
