@@ -1,6 +1,7 @@
 #include "rnn/rnn.h"
 
 #include "core/buffer_pool.h"
+#include "core/parallel.h"
 #include "gemm/gemm.h"
 #include "gemm/pack.h"
 #include "rnn/cells.h"
@@ -11,6 +12,9 @@ namespace {
 
 // Sums of the gates of some steps wait for their turn in the second-level cache.
 constexpr int64_t kSumsBytes = 384 << 10;
+// Weights of a product that is shared, at least, and of a part: microseconds to wake a thread, tens
+// of them to read a part.
+constexpr int64_t kSharedWeights = 1 << 19, kWeightsOfPart = 1 << 17;
 
 constexpr int64_t min64(int64_t a, int64_t b) {
     return a < b ? a : b;
@@ -26,12 +30,24 @@ int64_t scratch_row(int64_t columns) {
     return rnn_padded(columns, kLanes<T>) + 64 / static_cast<int64_t>(sizeof(T));
 }
 
-// C (+)= A B (+ bias) with rows [k0, k0 + k) of the weights.
+// C (+)= A B (+ bias) with rows [k0, k0 + k) of the weights. Threads share the columns where there
+// are so many weights that reading them takes long, if this is the only chunk.
 template <class T>
 void multiply(const RnnWeights<T>& w, int64_t k0, int64_t k, const RowsProduct<T>& p) {
     if (w.packed) {
         const int64_t panels = rnn_padded(w.columns, kLanes<T>) / kLanes<T>;
-        return packed_product(PackedWeights<T>{w.data, w.k, panels}, k0, k, p);
+        const int64_t elements = k * w.columns;
+        const int64_t parts =
+            elements < kSharedWeights ? 1 : min64(panels, elements / kWeightsOfPart);
+        return parallel_for(parts, [&](int64_t part) {
+            const int64_t begin = part * panels / parts, end = (part + 1) * panels / parts;
+            RowsProduct<T> columns = p;
+            columns.c += begin * kLanes<T>;
+            if (p.bias)
+                columns.bias += begin * kLanes<T>;
+            packed_product(PackedWeights<T>{w.data + begin * panel_step<T>(w.k), w.k, end - begin},
+                           k0, k, columns);
+        });
     }
     GemmArgs<T> g{p.rows, w.columns, k,   p.a,     p.a_row, 1, w.data + k0 * w.row,
                   w.row,  w.column,  p.c, p.c_row, 1};
