@@ -8,8 +8,8 @@
 //   is large and is read often (the TLB); by all threads, before the product.
 // - A is packed where its rows lie a multiple of 2 KB apart and would evict each other from the
 //   first-level cache, and where its columns lie so far apart that each step in k would take
-//   another page (a weight's gradient: 2048 x 256 x 1024 from 64 to 77 GFLOP/s of a peak of 89 on
-//   one Zen 4 core with AVX2).
+//   another page (a weight's gradient, 1024 x 256 with k = 2048: from 64 to 77 GFLOP/s of a peak of
+//   89 on one Zen 4 core with AVX2).
 // - A product with few columns or few rows whose operands are both contiguous along k is computed
 // as dot products. Threads take blocks of tiles; a long k with few tiles is cut into parts that are
 // added in order. Both partitions depend on the shape alone.

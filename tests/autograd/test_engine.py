@@ -12,6 +12,7 @@ import pytest
 
 import fastnn
 from fastnn import autograd
+from fastnn.autograd import engine
 
 
 def leaf(*values: float) -> fastnn.Tensor:
@@ -45,6 +46,24 @@ def test_diamond_runs_each_node_once() -> None:
     assert calls == [[8.0]]
     assert x.grad is not None
     assert x.grad.tolist() == [16]
+
+
+def test_a_gradient_that_nothing_else_holds_is_not_copied(monkeypatch: Any) -> None:
+    shared: dict[int, bool] = {}
+    accumulate = engine._accumulate
+
+    def watched(leaf: Any, g: Any, is_shared: bool, create_graph: bool) -> None:
+        shared[id(leaf)] = is_shared
+        accumulate(leaf, g, is_shared, create_graph)
+
+    monkeypatch.setattr(engine, "_accumulate", watched)
+    x, y, z = (fastnn.ones(3, 3, requires_grad=True) for _ in range(3))
+    (x @ y + z).sum().backward()
+    assert shared == {id(x): False, id(y): False, id(z): False}
+    u, v = (fastnn.ones(3, 3, requires_grad=True) for _ in range(2))
+    shared.clear()
+    (u + v).sum().backward()  # both get the same array
+    assert sorted(shared.values()) == [False, True]
 
 
 def test_grad_is_not_shared() -> None:
