@@ -16,9 +16,9 @@ constexpr int64_t kKeys = 64;                   // of a block
 // A block of queries of one head.
 template <class T>
 struct Queries {
-    T *query, *g;     // [kQueries][padded size]: q * scale, g
-    T *query_t, *g_t; // [panel][size][kPanel]: transposed
-    T* gquery_t;      // [panel][size][kPanel]: q's gradient, without scale
+    Operand<T> query, g; // rows of whole vectors
+    T *query_t, *g_t;    // [panel][size][kPanel]: q' * scale, g'
+    T* gquery_t;         // [panel][size][kPanel]: q's gradient, without scale
     T top[kQueries], inverse[kQueries], delta[kQueries];
 };
 
@@ -27,36 +27,28 @@ struct Workspace {
     T *weights, *gscores; // [keys][kQueries]: P', gS'
     T *tile, *rows;       // [keys][kPanel] each, for mask and dropout
     uint32_t* words;
-    T *gkey, *gvalue;         // [keys of the task][padded size]
+    T *gkey, *gvalue;         // [keys of the task][padded size]; gkey without scale
+    Operand<T> key, value;    // of the task
+    T *query_copy, *g_copy;   // [kQueries][padded size]; null where the arrays serve
     int64_t size, value_size; // padded to whole vectors
 };
-
-template <class T>
-int64_t padded(int64_t n) {
-    return ceil_div(n, kLanes<T>) * kLanes<T>;
-}
-
-// to[i][0:width] = from[i][0:n] * factor, zeros behind.
-template <class T>
-void copy_rows(T* to, int64_t width, const T* from, int64_t from_row, int64_t rows, int64_t n,
-               T factor) {
-    for (int64_t i = 0; i < rows; ++i)
-        for_vectors<T>(n, [&](int64_t j, int64_t m) {
-            store(to + i * width + j, get(from + i * from_row + j, m) * factor);
-        });
-}
 
 template <class T>
 void load_queries(const Attention<T>& a, const AttentionGradients<T>& out, const Workspace<T>& w,
                   int64_t head, int64_t begin, int64_t n, Queries<T>& q) {
     constexpr int64_t width = kPanel<T>;
-    copy_rows(q.query, w.size, a.query.at(head, begin), a.query.row, n, a.size, a.scale);
-    copy_rows(q.g, w.value_size, out.g.at(head, begin), out.g.row, n, a.value_size, T(1));
+    q.query = {a.query.at(head, begin), a.query.row};
+    q.g = {out.g.at(head, begin), out.g.row};
+    if (w.query_copy)
+        q.query = copy_rows(w.query_copy, w.size, q.query, n, a.size);
+    if (w.g_copy)
+        q.g = copy_rows(w.g_copy, w.value_size, q.g, n, a.value_size);
     for (int64_t i = 0; i < n; i += width) {
         const int64_t count = min64(width, n - i);
-        pack_panel(q.query_t + i * a.size, q.query + i * w.size, a.size, 1, count, w.size, width);
-        pack_panel(q.g_t + i * a.value_size, q.g + i * w.value_size, a.value_size, 1, count,
-                   w.value_size, width);
+        pack_queries<T>(q.query_t + i * a.size, {q.query.data + i * q.query.row, q.query.row},
+                        count, a.size, a.scale);
+        pack_panel(q.g_t + i * a.value_size, q.g.data + i * q.g.row, a.value_size, 1, count,
+                   q.g.row, width);
     }
     for (int64_t i = 0; i < kQueries; ++i) {
         if (i >= n) { // lanes that are no queries
@@ -65,10 +57,10 @@ void load_queries(const Attention<T>& a, const AttentionGradients<T>& out, const
         }
         const int64_t at = head * a.queries + begin + i;
         const T* const y = out.y.at(head, begin + i);
-        const T* const g = q.g + i * w.value_size;
+        const T* const g = q.g.data + i * q.g.row;
         Vec<T> dot = {};
         for_vectors<T>(a.value_size,
-                       [&](int64_t j, int64_t m) { dot += load(g + j) * get(y + j, m); });
+                       [&](int64_t j, int64_t m) { dot += get(g + j, m) * get(y + j, m); });
         q.delta[i] = sum(dot);
         q.top[i] = out.top[at] == kNever<T> ? T(0) : out.top[at];
         q.inverse[i] = out.total[at] == T(0) ? T(0) : T(1) / out.total[at];
@@ -139,10 +131,10 @@ void block(const Attention<T>& a, const AttentionGradients<T>& out, const Worksp
            int64_t keys, int64_t local) {
     constexpr int64_t width = kPanel<T>, most = kQueries / width;
     constexpr int lanes = kLanes<T>;
-    const int64_t key_head = head / a.group, panels = ceil_div(queries, width);
+    const int64_t panels = ceil_div(queries, width);
     const Tiles tiles = tiles_of(keys), elements = tiles_of(a.size);
-    const T* const k = a.key.at(key_head, key);
-    const T* const v = a.value.at(key_head, key);
+    const T* const k = w.key.data + local * w.key.row;
+    const T* const v = w.value.data + local * w.value.row;
     int64_t cover[most]; // tiles of keys that a panel sees
     for (int64_t i = 0; i < panels; ++i) {
         const Block b{head, begin + i * width, min64(width, queries - i * width), key, keys};
@@ -155,9 +147,9 @@ void block(const Attention<T>& a, const AttentionGradients<T>& out, const Worksp
         T* const s = w.weights + i * width;
         T* const gs = w.gscores + i * width;
         multiply<T>(
-            {a.size, k, a.key.row, 1, q.query_t + i * width * a.size, width, s, kQueries, false},
+            {a.size, k, w.key.row, 1, q.query_t + i * width * a.size, width, s, kQueries, false},
             tiles, 0, cover[i], vectors);
-        multiply<T>({a.value_size, v, a.value.row, 1, q.g_t + i * width * a.value_size, width, gs,
+        multiply<T>({a.value_size, v, w.value.row, 1, q.g_t + i * width * a.value_size, width, gs,
                      kQueries, false},
                     tiles, 0, cover[i], vectors);
         if (a.mask.data)
@@ -172,7 +164,7 @@ void block(const Attention<T>& a, const AttentionGradients<T>& out, const Worksp
         if (out.mask)
             store_transposed(out.mask + (head * a.queries + b.query) * a.keys + key, a.keys, gs,
                              kQueries, b.count, part.keys);
-        multiply<T>({part.keys, k, 1, a.key.row, gs, kQueries, q.gquery_t + i * width * a.size,
+        multiply<T>({part.keys, k, 1, w.key.row, gs, kQueries, q.gquery_t + i * width * a.size,
                      width, true},
                     elements, 0, elements.count, vectors);
     }
@@ -184,10 +176,11 @@ void block(const Attention<T>& a, const AttentionGradients<T>& out, const Worksp
         if (panel == panels)
             break;
         const int64_t from = panel * width;
-        const auto add = [&](const T* weights, const T* rows, T* to, int64_t size) {
+        const auto add = [&](const T* weights, const Operand<T>& rows, T* to, int64_t size) {
             for (int64_t d = 0; d < size; d += width)
-                multiply<T>({queries - from, weights + from, kQueries, 1, rows + from * size + d,
-                             size, to + local * size + d, size, true},
+                multiply<T>({queries - from, weights + from, kQueries, 1,
+                             rows.data + from * rows.row + d, rows.row, to + local * size + d, size,
+                             true},
                             tiles, tile, tile + 1, vectors_of(size - d, lanes));
         };
         add(w.weights, q.g, w.gvalue, w.value_size);
@@ -207,8 +200,14 @@ void backward(const Attention<T>& a, const AttentionGradients<T>& out, int64_t k
     w.value_size = padded<T>(a.value_size);
     const bool tiles = a.mask.data || a.dropout;
     const int64_t sums = all * (w.size + w.value_size);
-    const int64_t elements = sums + kQueries * (2 * w.size + 2 * w.value_size + w.size) +
-                             2 * most * kQueries + (tiles ? 2 * most * width : 0);
+    // The products read whole vectors of q's and g's rows.
+    const bool copy_query = w.size != a.size || far_apart<T>(a.query.row, a.size);
+    const bool copy_g = w.value_size != a.value_size || far_apart<T>(out.g.row, a.value_size);
+    const bool copy_key = far_apart<T>(a.key.row, a.size);
+    const bool copy_value = far_apart<T>(a.value.row, a.value_size);
+    const int64_t elements = sums + kQueries * (3 * w.size + 2 * w.value_size) +
+                             2 * most * kQueries + (tiles ? 2 * most * width : 0) +
+                             all * ((copy_key ? w.size : 0) + (copy_value ? w.value_size : 0));
     const Scratch scratch(static_cast<std::size_t>(elements) * sizeof(T) +
                           static_cast<std::size_t>(most + 8) * sizeof(uint32_t));
     T* next = scratch.as<T>();
@@ -220,10 +219,10 @@ void backward(const Attention<T>& a, const AttentionGradients<T>& out, int64_t k
     Queries<T> q;
     w.gkey = take(all * w.size);
     w.gvalue = take(all * w.value_size);
-    q.query = take(kQueries * w.size);
+    w.query_copy = copy_query ? take(kQueries * w.size) : nullptr;
     q.query_t = take(kQueries * w.size);
     q.gquery_t = take(kQueries * w.size);
-    q.g = take(kQueries * w.value_size);
+    w.g_copy = copy_g ? take(kQueries * w.value_size) : nullptr;
     q.g_t = take(kQueries * w.value_size);
     w.weights = take(most * kQueries);
     w.gscores = take(most * kQueries);
@@ -231,6 +230,12 @@ void backward(const Attention<T>& a, const AttentionGradients<T>& out, int64_t k
         w.tile = take(most * width);
         w.rows = take(most * width);
     }
+    w.key = {a.key.at(key_head, key_begin), a.key.row};
+    w.value = {a.value.at(key_head, key_begin), a.value.row};
+    if (copy_key)
+        w.key = copy_rows(take(all * w.size), w.size, w.key, all, a.size);
+    if (copy_value)
+        w.value = copy_rows(take(all * w.value_size), w.value_size, w.value, all, a.value_size);
     w.words = reinterpret_cast<uint32_t*>(next);
     __builtin_memset(w.gkey, 0, static_cast<std::size_t>(sums) * sizeof(T));
 
@@ -260,14 +265,15 @@ void backward(const Attention<T>& a, const AttentionGradients<T>& out, int64_t k
                                  min64(width, n - i), a.size);
             }
         }
-    const auto store_rows = [&](const Rows<T>& to, const T* from, int64_t row, int64_t n) {
+    const auto store_rows = [&](const Rows<T>& to, const T* from, int64_t row, int64_t n,
+                                T factor) {
         for (int64_t i = 0; i < all; ++i)
             for_vectors<T>(n, [&](int64_t j, int64_t m) {
-                put(to.at(key_head, key_begin + i) + j, load(from + i * row + j), m);
+                put(to.at(key_head, key_begin + i) + j, load(from + i * row + j) * factor, m);
             });
     };
-    store_rows(out.key, w.gkey, w.size, a.size);
-    store_rows(out.value, w.gvalue, w.value_size, a.value_size);
+    store_rows(out.key, w.gkey, w.size, a.size, a.scale);
+    store_rows(out.value, w.gvalue, w.value_size, a.value_size, T(1));
 }
 
 } // namespace

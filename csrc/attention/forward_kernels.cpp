@@ -111,6 +111,7 @@ template <class T>
 struct Workspace {
     T *scores, *tile, *rows; // [keys][kPanel] each
     uint32_t* words;
+    Operand<T> key, value; // of the block of keys
 };
 
 template <class T>
@@ -118,10 +119,8 @@ void panel_block(const Attention<T>& a, const Panel<T>& panel, const Block& b, b
                  const Workspace<T>& w) {
     constexpr int64_t width = kPanel<T>;
     const int vectors = vectors_of(b.count, kLanes<T>);
-    const int64_t key_head = b.head / a.group;
     const Tiles keys = tiles_of(b.keys), elements = tiles_of(a.value_size);
-    multiply<T>({a.size, a.key.at(key_head, b.key), a.key.row, 1, panel.query, width, w.scores,
-                 width, false},
+    multiply<T>({a.size, w.key.data, w.key.row, 1, panel.query, width, w.scores, width, false},
                 keys, 0, keys.count, vectors);
     if (a.mask.data)
         apply_mask(a.mask, b, w.scores, width, vectors, w.tile, w.rows);
@@ -134,9 +133,9 @@ void panel_block(const Attention<T>& a, const Panel<T>& panel, const Block& b, b
         softmax_block<T, 2>(w.scores, b.keys, panel, a.value_size, first, factors);
     else
         softmax_block<T, 1>(w.scores, b.keys, panel, a.value_size, first, factors);
-    multiply<T>({b.keys, a.value.at(key_head, b.key), 1, a.value.row, w.scores, width, panel.result,
-                 width, !first},
-                elements, 0, elements.count, vectors);
+    multiply<T>(
+        {b.keys, w.value.data, 1, w.value.row, w.scores, width, panel.result, width, !first},
+        elements, 0, elements.count, vectors);
 }
 
 // y = result / total, zeros where nothing was seen.
@@ -168,10 +167,17 @@ void forward(const Attention<T>& a, const AttentionResults<T>& out, int64_t head
     const int64_t last = a.causal ? min64(a.keys, end) : a.keys; // keys beyond it nobody sees
     const int64_t blocks = ceil_div(last, kKeys), block = blocks ? ceil_div(last, blocks) : 0;
     const bool tiles = a.mask.data || a.dropout;
+    const int64_t size = padded<T>(a.size), value_size = padded<T>(a.value_size);
+    // Copies pay from the second panel on.
+    const bool copy_key = panels > 1 && far_apart<T>(a.key.row, a.size);
+    const bool copy_value = panels > 1 && far_apart<T>(a.value.row, a.value_size);
+    const int64_t copied = (copy_key ? size : 0) + (copy_value ? value_size : 0);
     const int64_t per_panel = (a.size + a.value_size + 2) * width;
-    const Scratch scratch(
-        static_cast<std::size_t>(panels * per_panel + (tiles ? 3 : 1) * block * width) * sizeof(T) +
-        static_cast<std::size_t>(block + 8) * sizeof(uint32_t));
+    const Scratch scratch(static_cast<std::size_t>(panels * per_panel +
+                                                   (tiles ? 3 : 1) * block * width +
+                                                   copied * block) *
+                              sizeof(T) +
+                          static_cast<std::size_t>(block + 8) * sizeof(uint32_t));
     Panel<T> panel[most];
     T* next = scratch.as<T>();
     const auto take = [&](int64_t n) {
@@ -189,10 +195,8 @@ void forward(const Attention<T>& a, const AttentionResults<T>& out, int64_t head
     }
     for (int64_t i = 0; i < panels; ++i) {
         panel[i] = {take(a.size * width), take(a.value_size * width), take(width), take(width)};
-        pack_panel(panel[i].query, a.query.at(head, query_of(i)), a.size, 1, count_of(i),
-                   a.query.row, width);
-        for (int64_t at = 0; at < a.size * width; at += kLanes<T>)
-            store(panel[i].query + at, load(panel[i].query + at) * a.scale);
+        pack_queries<T>(panel[i].query, {a.query.at(head, query_of(i)), a.query.row}, count_of(i),
+                        a.size, a.scale);
         if (a.keys == 0) {
             __builtin_memset(panel[i].result, 0,
                              static_cast<std::size_t>(a.value_size * width) * sizeof(T));
@@ -202,8 +206,18 @@ void forward(const Attention<T>& a, const AttentionResults<T>& out, int64_t head
             }
         }
     }
+    T* const key_copy = take(copy_key ? block * size : 0);
+    T* const value_copy = take(copy_value ? block * value_size : 0);
     w.words = reinterpret_cast<uint32_t*>(next);
-    for (int64_t key = 0; key < last; key += block)
+    const int64_t key_head = head / a.group;
+    for (int64_t key = 0; key < last; key += block) {
+        const int64_t keys = min64(block, last - key);
+        w.key = {a.key.at(key_head, key), a.key.row};
+        w.value = {a.value.at(key_head, key), a.value.row};
+        if (copy_key)
+            w.key = copy_rows(key_copy, size, w.key, keys, a.size);
+        if (copy_value)
+            w.value = copy_rows(value_copy, value_size, w.value, keys, a.value_size);
         for (int64_t i = 0; i < panels; ++i) {
             const int64_t seen = a.causal ? min64(last, query_of(i) + count_of(i)) : last;
             if (key < seen)
@@ -211,6 +225,7 @@ void forward(const Attention<T>& a, const AttentionResults<T>& out, int64_t head
                                {head, query_of(i), count_of(i), key, min64(block, seen - key)},
                                key == 0, w);
         }
+    }
     for (int64_t i = 0; i < panels; ++i)
         finish_panel(a, out, panel[i], head, query_of(i), count_of(i));
 }

@@ -105,6 +105,47 @@ FASTNN_INLINE void store_transposed(T* to, int64_t to_row, const T* from, int64_
         }
 }
 
+// Rows that products read: in place, or a copy.
+template <class T>
+struct Operand {
+    const T* data;
+    int64_t row;
+};
+
+// Rows so far apart that a block of them spreads over more pages than the TLB holds, or over few
+// sets of the cache, as those of heads beside each other: they are copied before they are used
+// often.
+template <class T>
+FASTNN_INLINE bool far_apart(int64_t row, int64_t size) {
+    constexpr int64_t far = 1024 / static_cast<int64_t>(sizeof(T));
+    return row != size && (row >= far || row <= -far);
+}
+
+// to[i][0:width] = from[i][0:size], zeros behind; width is whole vectors.
+template <class T>
+FASTNN_INLINE Operand<T> copy_rows(T* to, int64_t width, Operand<T> from, int64_t rows,
+                                   int64_t size) {
+    for (int64_t i = 0; i < rows; ++i)
+        for_vectors<T>(size, [&](int64_t j, int64_t m) {
+            store(to + i * width + j, get(from.data + i * from.row + j, m));
+        });
+    return {to, width};
+}
+
+// n rounded up to whole vectors.
+template <class T>
+FASTNN_INLINE int64_t padded(int64_t n) {
+    return ceil_div(n, kLanes<T>) * kLanes<T>;
+}
+
+// The transposed panel [size][kPanel] of `count` rows, times factor.
+template <class T>
+FASTNN_INLINE void pack_queries(T* to, Operand<T> from, int64_t count, int64_t size, T factor) {
+    pack_panel(to, from.data, size, 1, count, from.row, kPanel<T>);
+    for (int64_t at = 0; at < size * kPanel<T>; at += kLanes<T>)
+        store(to + at, load(to + at) * factor);
+}
+
 // A block of scores: keys [key, key + keys) of queries [query, query + count), in one panel.
 struct Block {
     int64_t head;

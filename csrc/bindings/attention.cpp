@@ -81,28 +81,29 @@ struct Stack {
     Rows<T> rows;
 };
 
-// A new array of `size` columns with the leading axes and rows of `like`, and, where those of
-// `like` do, with its heads (axis -3) beside each other in memory and not its rows: what follows
-// then needs no copy to join them.
+// A new array of `size` columns with the leading axes and rows of `like`, whose axes lie in memory
+// in the same order: where heads lie beside each other, what follows joins them with no copy.
 PyObject* new_rows_like(PyObject* like, DType dtype, int64_t size) {
     const auto* fields = array_of(like);
     const int nd = std::max(fields->nd, 2);
     int64_t shape[kMaxAxes], strides[kMaxAxes];
+    int order[kMaxAxes]; // of the axes but the last, innermost first
     std::copy_n(fields->dimensions, nd, shape);
     shape[nd - 1] = size;
-    if (nd < 3 || fields->strides[nd - 3] <= 0 ||
-        fields->strides[nd - 3] >= fields->strides[nd - 2])
-        return new_result(dtype, nd, shape);
+    for (int i = 0; i < nd - 1; ++i) {
+        if (fields->strides[i] <= 0)
+            return new_result(dtype, nd, shape);
+        order[i] = nd - 2 - i;
+    }
+    std::stable_sort(order, order + nd - 1,
+                     [&](int a, int b) { return fields->strides[a] < fields->strides[b]; });
     int64_t step = dtype == DType::float64 ? 8 : 4;
-    const auto next = [&](int axis) {
-        strides[axis] = step;
-        step *= std::max<int64_t>(shape[axis], 1);
-    };
-    next(nd - 1);
-    next(nd - 3);
-    next(nd - 2);
-    for (int axis = nd - 3; axis-- > 0;)
-        next(axis);
+    strides[nd - 1] = step;
+    step *= std::max<int64_t>(size, 1);
+    for (int i = 0; i < nd - 1; ++i) {
+        strides[order[i]] = step;
+        step *= std::max<int64_t>(shape[order[i]], 1);
+    }
     return new_result(dtype, nd, shape, strides);
 }
 

@@ -55,6 +55,7 @@ CASES = {
     "grouped": Case(40, 70, 32, 32, heads=(6, 2)),
     "one key head": Case(70, 70, 64, 64, heads=(3, 1), causal=True, dropout_p=0.1),
     "heads beside each other": Case(40, 70, 32, 16, layout="sequence first"),
+    "heads far beside each other": Case(150, 150, 30, 32, layout="sequence first", heads=(40, 20)),
     "unaligned rows": Case(40, 70, 32, 32, layout="odd strides"),
     "one query": Case(1, 300, 64, 64),
     "one key": Case(100, 1, 64, 64),
@@ -213,11 +214,15 @@ def test_layouts(isa: str, dtype: Any, rng: Any) -> None:
 
 def test_results_lie_as_inputs(dtype: Any, rng: Any) -> None:
     """Heads beside each other in memory stay so: joining them copies nothing."""
-    arrays, run, g = _inputs(rng, Case(20, 30, 8, 16, layout="sequence first"), dtype)
-    got = kernel("attention")(*arrays, *run)
-    found = kernel("attention_backward")(g, *arrays, *got, *run[:2], False, *run[2:])
-    for x in (got[0], *found[:3]):
-        assert x.transpose(0, 2, 1, 3).flags.c_contiguous
+    for order in ((0, 2, 1, 3), (2, 0, 1, 3)):  # of the axes in memory: batch or length outermost
+        back = np.argsort(order)
+        arrays, run, g = _inputs(rng, Case(20, 30, 8, 16), dtype)
+        *arrays, g = (np.ascontiguousarray(x.transpose(order)) for x in (*arrays[:3], g))
+        *arrays, g = (x.transpose(back) for x in (*arrays, g))
+        got = kernel("attention")(*arrays, None, *run)
+        found = kernel("attention_backward")(g, *arrays, None, *got, *run[:2], False, *run[2:])
+        for x in (got[0], *found[:3]):
+            assert x.transpose(order).flags.c_contiguous
 
 
 @pytest.mark.parametrize("half", [np.float16, ml_dtypes.bfloat16])
