@@ -175,6 +175,23 @@ PyObject* leaky_relu_backward(PyObject* const* args, Py_ssize_t count) {
     return serve(Elementwise::leaky_relu_backward, args[0], args[1], slope);
 }
 
+// (x, approximate)
+PyObject* gelu(PyObject* const* args, Py_ssize_t count) {
+    bool approximate = false;
+    if (count != 2 || !bool_argument(args[1], &approximate))
+        return nullptr;
+    return serve(approximate ? Elementwise::gelu_tanh : Elementwise::gelu, args[0], args[0], 0);
+}
+
+// (g, x, approximate)
+PyObject* gelu_backward(PyObject* const* args, Py_ssize_t count) {
+    bool approximate = false;
+    if (count != 3 || !bool_argument(args[2], &approximate))
+        return nullptr;
+    return serve(approximate ? Elementwise::gelu_tanh_backward : Elementwise::gelu_backward,
+                 args[0], args[1], 0);
+}
+
 } // namespace
 
 void register_elementwise() {
@@ -199,6 +216,11 @@ void register_elementwise() {
     register_fast<&unary<sigmoid>>("sigmoid");
     register_fast<&unary<relu>>("relu");
     register_fast<&bindings::leaky_relu>("leaky_relu");
+    register_fast<&unary<Elementwise::erf>>("erf");
+    register_fast<&unary<silu>>("silu");
+    register_fast<&binary<Elementwise::silu_backward>>("silu_backward");
+    register_fast<&bindings::gelu>("gelu");
+    register_fast<&bindings::gelu_backward>("gelu_backward");
 }
 
 } // namespace fastnn::bindings

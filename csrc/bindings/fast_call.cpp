@@ -266,6 +266,7 @@ void init_fast_call(py::module_& m) {
     register_optim();
     register_random();
     register_norm();
+    register_embedding();
     register_softmax();
     register_pool();
     register_reduction();

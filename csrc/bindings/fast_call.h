@@ -146,6 +146,7 @@ void register_elementwise();
 void register_optim();
 void register_random();
 void register_norm();
+void register_embedding();
 void register_softmax();
 void register_pool();
 void register_reduction();

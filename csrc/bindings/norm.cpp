@@ -1,5 +1,8 @@
-// Batch normalisation: arguments as in the protocol. x is C-contiguous or channels last.
+// Normalisation: arguments as in the protocol. Batch norm takes C-contiguous and channels-last
+// arrays, layer and RMS norm C-contiguous rows.
 #include "norm/norm.h"
+
+#include "norm/row_norm.h"
 
 #include "bindings/fast_call.h"
 
@@ -82,11 +85,91 @@ PyObject* batch_norm_backward(PyObject* const* args, Py_ssize_t count) {
     return new_tuple({gx.release(), gweight.release(), gbias.release()});
 }
 
+bool parse_rows(PyObject* x, DType* dtype, int64_t* rows, int64_t* n) {
+    *dtype = float_dtype(x);
+    if (*dtype == DType::other || array_of(x)->nd != 2 || !is_c_contiguous(x) || size_of(x) == 0)
+        return false;
+    *rows = dim(x, 0);
+    *n = dim(x, 1);
+    return true;
+}
+
+// layer_norm(x, weight, bias, eps) and rms_norm(x, weight, eps)
+template <bool Centered>
+PyObject* row_norm(PyObject* const* args, Py_ssize_t count) {
+    constexpr int last = Centered ? 3 : 2;
+    RowNorm call{};
+    DType dtype{};
+    void *weight = nullptr, *bias = nullptr;
+    if (count != last + 1 || !parse_rows(args[0], &dtype, &call.rows, &call.n) ||
+        !parse_channels(args[1], dtype, call.n, true, &weight) ||
+        (Centered && !parse_channels(args[2], dtype, call.n, true, &bias)) ||
+        !float_argument(args[last], &call.eps))
+        return nullptr;
+    Ref y(new_result_like(args[0], dtype)), scale(new_result(dtype, 1, &call.rows));
+    Ref mean(Centered ? new_result(dtype, 1, &call.rows) : nullptr);
+    call.is_double = dtype == DType::float64;
+    call.x = data_of<void>(args[0]);
+    call.weight = weight;
+    call.bias = bias;
+    call.mean = Centered ? data_of<void>(mean.get()) : nullptr;
+    call.scale = data_of<void>(scale.get());
+    call.y = data_of<void>(y.get());
+    {
+        const MaybeReleaseGil release(size_of(args[0]));
+        fastnn::row_norm(call);
+    }
+    if constexpr (Centered)
+        return new_tuple({y.release(), mean.release(), scale.release()});
+    else
+        return new_tuple({y.release(), scale.release()});
+}
+
+// layer_norm_backward(g, x, weight, mean, invstd) and rms_norm_backward(g, x, weight, scale)
+template <bool Centered>
+PyObject* row_norm_backward(PyObject* const* args, Py_ssize_t count) {
+    constexpr int last = Centered ? 4 : 3;
+    RowNormBackward call{};
+    DType dtype{}, g_dtype{};
+    int64_t g_rows = 0, g_n = 0;
+    void *weight = nullptr, *mean = nullptr, *scale = nullptr;
+    if (count != last + 1 || !parse_rows(args[0], &g_dtype, &g_rows, &g_n) ||
+        !parse_rows(args[1], &dtype, &call.rows, &call.n) || g_dtype != dtype ||
+        g_rows != call.rows || g_n != call.n ||
+        !parse_channels(args[2], dtype, call.n, true, &weight) ||
+        (Centered && !parse_channels(args[3], dtype, call.rows, false, &mean)) ||
+        !parse_channels(args[last], dtype, call.rows, false, &scale))
+        return nullptr;
+    Ref gx(new_result_like(args[1], dtype)), gweight(new_result(dtype, 1, &call.n));
+    Ref gbias(Centered ? new_result(dtype, 1, &call.n) : nullptr);
+    call.is_double = dtype == DType::float64;
+    call.g = data_of<void>(args[0]);
+    call.x = data_of<void>(args[1]);
+    call.weight = weight;
+    call.mean = mean;
+    call.scale = scale;
+    call.gx = data_of<void>(gx.get());
+    call.gweight = data_of<void>(gweight.get());
+    call.gbias = Centered ? data_of<void>(gbias.get()) : nullptr;
+    {
+        const MaybeReleaseGil release(size_of(args[1]));
+        fastnn::row_norm_backward(call);
+    }
+    if constexpr (Centered)
+        return new_tuple({gx.release(), gweight.release(), gbias.release()});
+    else
+        return new_tuple({gx.release(), gweight.release()});
+}
+
 } // namespace
 
 void register_norm() {
     register_fast<&bindings::batch_norm>("batch_norm");
     register_fast<&bindings::batch_norm_backward>("batch_norm_backward");
+    register_fast<&bindings::row_norm<true>>("layer_norm");
+    register_fast<&bindings::row_norm_backward<true>>("layer_norm_backward");
+    register_fast<&bindings::row_norm<false>>("rms_norm");
+    register_fast<&bindings::row_norm_backward<false>>("rms_norm_backward");
 }
 
 } // namespace fastnn::bindings

@@ -9,11 +9,25 @@ namespace {
 
 // Elements of one chunk, and the fewest that are worth waking a thread.
 constexpr int64_t kGrain = 16384;
-constexpr int64_t kGrainMath = 4096; // exp, log, tanh, sigmoid
+constexpr int64_t kGrainMath = 4096; // exp, log, tanh, sigmoid, and what is made of them
 
 bool is_math(Elementwise f) {
-    return f == Elementwise::exp || f == Elementwise::log || f == Elementwise::tanh ||
-           f == Elementwise::sigmoid;
+    switch (f) {
+    case Elementwise::silu_backward:
+    case Elementwise::gelu_backward:
+    case Elementwise::gelu_tanh_backward:
+    case Elementwise::exp:
+    case Elementwise::log:
+    case Elementwise::tanh:
+    case Elementwise::sigmoid:
+    case Elementwise::erf:
+    case Elementwise::silu:
+    case Elementwise::gelu:
+    case Elementwise::gelu_tanh:
+        return true;
+    default:
+        return false;
+    }
 }
 
 } // namespace

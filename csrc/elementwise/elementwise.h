@@ -28,7 +28,10 @@ enum class Elementwise {
     sigmoid_backward,    // (g, y): g y (1 - y)
     relu_backward,       // (g, y): y > 0 ? g : 0
     leaky_relu_backward, // (g, x): x > 0 ? g : parameter * g
-    last_binary = leaky_relu_backward,
+    silu_backward,       // (g, x), as the next two
+    gelu_backward,
+    gelu_tanh_backward,
+    last_binary = gelu_tanh_backward,
     negative,
     absolute,
     square,
@@ -39,6 +42,10 @@ enum class Elementwise {
     sigmoid,
     relu,
     leaky_relu, // x > 0 ? x : parameter * x
+    erf,
+    silu,      // x sigmoid(x)
+    gelu,      // x P(X <= x), X standard normal
+    gelu_tanh, // with Hendrycks and Gimpel's approximation of P
     count
 };
 

@@ -7,6 +7,38 @@
 namespace fastnn::FASTNN_ISA {
 namespace {
 
+// Hendrycks and Gimpel's tanh(sqrt(2 / pi) (x + 0.044715 x^3)).
+template <class T>
+FASTNN_INLINE Vec<T> gelu_gate(Vec<T> x) {
+    return tanh<T>((x + x * x * x * T(0.044715)) * T(0.79788456080286535588));
+}
+
+template <class T>
+FASTNN_INLINE Vec<T> gelu_slope(Vec<T> x) {
+    Vec<T> gauss;
+    const Vec<T> cdf = normal_cdf<T>(x, &gauss);
+    return cdf + x * (gauss * T(0.39894228040143267794));
+}
+
+template <class T>
+FASTNN_INLINE Vec<T> gelu_tanh_slope(Vec<T> x) {
+    const Vec<T> gate = gelu_gate<T>(x);
+    const Vec<T> steepness = (x * x * T(3 * 0.044715) + T(1)) * T(0.39894228040143267794);
+    return (gate + T(1)) * T(0.5) + x * ((T(1) - gate * gate) * steepness);
+}
+
+template <class T>
+FASTNN_INLINE Vec<T> gelu_of(Vec<T> x) {
+    Vec<T> gauss;
+    return x * normal_cdf<T>(x, &gauss);
+}
+
+template <class T>
+FASTNN_INLINE Vec<T> silu_slope(Vec<T> x) {
+    const Vec<T> s = sigmoid<T>(x);
+    return s * (T(1) + x * (T(1) - s));
+}
+
 #define FASTNN_FUNCTION(Name, expression)                                                          \
     template <class T>                                                                             \
     struct Name {                                                                                  \
@@ -28,6 +60,9 @@ FASTNN_FUNCTION(TanhBackward, a*(T(1) - b * b))
 FASTNN_FUNCTION(SigmoidBackward, a*(b*(T(1) - b)))
 FASTNN_FUNCTION(ReluBackward, b > T(0) ? a : V{})
 FASTNN_FUNCTION(LeakyReluBackward, b > T(0) ? a : a * parameter)
+FASTNN_FUNCTION(SiluBackward, a* silu_slope<T>(b))
+FASTNN_FUNCTION(GeluBackward, a* gelu_slope<T>(b))
+FASTNN_FUNCTION(GeluTanhBackward, a* gelu_tanh_slope<T>(b))
 FASTNN_FUNCTION(Negative, -a)
 FASTNN_FUNCTION(Absolute, abs<T>(a))
 FASTNN_FUNCTION(Square, a* a)
@@ -38,6 +73,10 @@ FASTNN_FUNCTION(Tanh, tanh<T>(a))
 FASTNN_FUNCTION(Sigmoid, sigmoid<T>(a))
 FASTNN_FUNCTION(Relu, max(V{}, a)) // NaN stays
 FASTNN_FUNCTION(LeakyRelu, a > T(0) ? a : a * parameter)
+FASTNN_FUNCTION(Erf, erf<T>(a))
+FASTNN_FUNCTION(Silu, a* sigmoid<T>(a))
+FASTNN_FUNCTION(Gelu, gelu_of<T>(a))
+FASTNN_FUNCTION(GeluTanh, a*((gelu_gate<T>(a) + T(1)) * T(0.5)))
 #undef FASTNN_FUNCTION
 
 // Whether an operand's columns move or stand is known at compile time.
@@ -103,16 +142,33 @@ void unary(int64_t rows, int64_t cols, const void* a, int64_t a_row, int64_t a_c
 } // namespace
 
 #define FASTNN_KERNELS(T)                                                                          \
-    {binary<T, Add<T>>,          binary<T, Subtract<T>>,                                           \
-     binary<T, Multiply<T>>,     binary<T, Divide<T>>,                                             \
-     binary<T, Maximum<T>>,      binary<T, Minimum<T>>,                                            \
-     binary<T, TanhBackward<T>>, binary<T, SigmoidBackward<T>>,                                    \
-     binary<T, ReluBackward<T>>, binary<T, LeakyReluBackward<T>>,                                  \
-     unary<T, Negative<T>>,      unary<T, Absolute<T>>,                                            \
-     unary<T, Square<T>>,        unary<T, Sqrt<T>>,                                                \
-     unary<T, Exp<T>>,           unary<T, Log<T>>,                                                 \
-     unary<T, Tanh<T>>,          unary<T, Sigmoid<T>>,                                             \
-     unary<T, Relu<T>>,          unary<T, LeakyRelu<T>>}
+    {binary<T, Add<T>>,                                                                            \
+     binary<T, Subtract<T>>,                                                                       \
+     binary<T, Multiply<T>>,                                                                       \
+     binary<T, Divide<T>>,                                                                         \
+     binary<T, Maximum<T>>,                                                                        \
+     binary<T, Minimum<T>>,                                                                        \
+     binary<T, TanhBackward<T>>,                                                                   \
+     binary<T, SigmoidBackward<T>>,                                                                \
+     binary<T, ReluBackward<T>>,                                                                   \
+     binary<T, LeakyReluBackward<T>>,                                                              \
+     binary<T, SiluBackward<T>>,                                                                   \
+     binary<T, GeluBackward<T>>,                                                                   \
+     binary<T, GeluTanhBackward<T>>,                                                               \
+     unary<T, Negative<T>>,                                                                        \
+     unary<T, Absolute<T>>,                                                                        \
+     unary<T, Square<T>>,                                                                          \
+     unary<T, Sqrt<T>>,                                                                            \
+     unary<T, Exp<T>>,                                                                             \
+     unary<T, Log<T>>,                                                                             \
+     unary<T, Tanh<T>>,                                                                            \
+     unary<T, Sigmoid<T>>,                                                                         \
+     unary<T, Relu<T>>,                                                                            \
+     unary<T, LeakyRelu<T>>,                                                                       \
+     unary<T, Erf<T>>,                                                                             \
+     unary<T, Silu<T>>,                                                                            \
+     unary<T, Gelu<T>>,                                                                            \
+     unary<T, GeluTanh<T>>}
 
 const ElementwiseTable elementwise_table = {FASTNN_KERNELS(float), FASTNN_KERNELS(double)};
 

@@ -7,7 +7,6 @@ namespace fastnn::FASTNN_ISA {
 namespace {
 
 constexpr int64_t kBlock = 4096; // elements of a run that are summed in T
-constexpr int kSums = 4;         // accumulators
 
 FASTNN_INLINE void merge(double count, double* mean, double* m2, double other_count,
                          double other_mean, double other_m2) {
@@ -22,33 +21,6 @@ FASTNN_INLINE void merge_block(double count, double* mean, double* m2, double m,
                                double off, double square) {
     const double block_m2 = square - off * off / m;
     merge(count, mean, m2, m, near + off / m, block_m2 > 0 || block_m2 != block_m2 ? block_m2 : 0);
-}
-
-// The sum of f(vector at i) over n elements, by several accumulators; f gets the lanes in use, and
-// gives 0 in others.
-template <class T, class F>
-FASTNN_INLINE double sum_vectors(int64_t n, F f) {
-    constexpr int lanes = kLanes<T>;
-    Vec<T> acc[kSums] = {};
-    int64_t i = 0;
-    for (; i + kSums * lanes <= n; i += kSums * lanes)
-#pragma GCC unroll 4
-        for (int j = 0; j < kSums; ++j)
-            acc[j] += f(i + j * lanes, int64_t{lanes});
-    for (; i + lanes <= n; i += lanes)
-        acc[0] += f(i, int64_t{lanes});
-    if (i < n)
-        acc[1] += f(i, n - i);
-    return static_cast<double>(sum((acc[0] + acc[1]) + (acc[2] + acc[3])));
-}
-
-template <class T>
-FASTNN_INLINE Vec<T> first_lanes(Vec<T> v, int64_t n) {
-    if (n == kLanes<T>)
-        return v;
-    T lane[kLanes<T>];
-    store(lane, v);
-    return load_partial(lane, n);
 }
 
 template <class T>

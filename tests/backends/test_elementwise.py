@@ -25,9 +25,20 @@ BINARY = [
     "add", "subtract", "multiply", "divide", "maximum", "minimum",
     "tanh_backward", "sigmoid_backward", "relu_backward",
 ]  # fmt: skip
-UNARY = ["negative", "absolute", "square", "sqrt", "exp", "log", "tanh", "sigmoid", "relu"]
+UNARY = ["negative", "absolute", "square", "sqrt", "exp", "log", "tanh", "sigmoid", "relu", "erf"]
 
 SPECIAL = [0.0, -0.0, np.inf, -np.inf, np.nan, 1.0, -1.0, 1e-40, -1e-40, 88.0, -88.0, 3e38, 0.5]
+
+
+def erf_series(x: np.ndarray) -> np.ndarray:
+    """erf in x's precision, by a series of terms of one sign (Abramowitz and Stegun, 7.1.6)."""
+    x = np.asarray(x, np.longdouble)
+    term = total = x
+    for n in range(1, 140):  # enough for |x| <= 6
+        term = term * (2 * x * x) / (2 * n + 1)
+        total = total + term
+    return total * np.exp(-x * x) * 2 / np.sqrt(np.longdouble(np.pi))
+
 
 # (name, function in long double, smallest and largest argument, whether its magnitudes are spread over exponents,
 # most ulp): what simd/math.h states.
@@ -40,6 +51,9 @@ MATH: list[tuple[str, Any, float, float, bool, float]] = [
     ("tanh", np.tanh, -0.1, 0.01, True, 3.0),
     ("sigmoid", lambda x: 1 / (1 + np.exp(-x)), -8.0, 8.0, False, 3.0),
     ("sigmoid", lambda x: 1 / (1 + np.exp(-x)), -80.0, 80.0, False, 3.0),
+    ("erf", erf_series, -1.5, 1.5, False, 3.0),
+    ("erf", erf_series, -6.0, 6.0, False, 3.0),
+    ("erf", erf_series, -0.1, 0.1, True, 3.0),
 ]
 
 
@@ -62,7 +76,9 @@ def test_math_error(
     ):  # from the smallest subnormal number to the largest argument that gives a finite result
         info = np.finfo(dtype)
         bits = rng.uniform(np.log2(float(info.smallest_subnormal)), 0, u.size)
-        top = {"exp": float(np.log(info.max)), "log": float(info.max), "tanh": 30.0}[name]
+        top = {"exp": float(np.log(info.max)), "log": float(info.max), "tanh": 30.0, "erf": 5.0}[
+            name
+        ]
         bits = np.concatenate([bits[::2], rng.uniform(0, np.log2(top), bits[1::2].size)])
         u = np.exp2(bits) * np.where(u < 0, -1, 1)
     x = u.astype(dtype)

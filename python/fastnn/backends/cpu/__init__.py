@@ -78,6 +78,21 @@ from fastnn.backends.cpu.softmax import (
 from fastnn.backends.cpu.norm import (
     batch_norm as batch_norm,
     batch_norm_backward as batch_norm_backward,
+    layer_norm as layer_norm,
+    layer_norm_backward as layer_norm_backward,
+    rms_norm as rms_norm,
+    rms_norm_backward as rms_norm_backward,
+)
+from fastnn.backends.cpu.activation import (
+    erf as erf,
+    gelu as gelu,
+    gelu_backward as gelu_backward,
+    silu as silu,
+    silu_backward as silu_backward,
+)
+from fastnn.backends.cpu.embedding import (
+    embedding as embedding,
+    embedding_backward as embedding_backward,
 )
 from fastnn.backends.cpu.rnn import (
     gru as gru,
