@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import fnmatch
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -29,11 +30,15 @@ from .worker import Remote, apart, library_of, peak_memory, set_threads
 REPORT = Path(__file__).resolve().parents[1] / "docs/performance.md"
 
 
-def _contestants(
-    row: Row, libraries: list[str], threads: int
-) -> dict[str, Callable[[], Contestant]]:
-    """How each contestant of a row starts, of the chosen libraries."""
-    chosen = [w for w in row.contestants if w == "fastnn" or not libraries or library_of(w) in libraries]  # fmt: skip
+def _contestants(row: Row, peers: list[str], threads: int) -> dict[str, Callable[[], Contestant]]:
+    """How each contestant of a row starts: fastnn, and the peers that were asked for."""
+    chosen = [
+        who
+        for who in row.contestants
+        if who == "fastnn"
+        or not peers
+        or any(fnmatch.fnmatch(who, p) or library_of(who) == p for p in peers)
+    ]
     return {
         who: partial(Remote, row.title, who, threads) if apart(who) else partial(Local, row, who)
         for who in chosen
@@ -113,7 +118,7 @@ def main() -> None:
     run.add_argument("patterns", nargs="*", help="rows to run, such as 'training*' (all)")
     run.add_argument("--rounds", type=int, default=15, help="measurements of each contestant (15)")
     run.add_argument("--threads", type=int, default=fastnn.get_num_threads(), help="threads of each contestant")  # fmt: skip
-    run.add_argument("--peers", nargs="+", default=[], metavar="LIBRARY", help="only these, such as torch numpy")  # fmt: skip
+    run.add_argument("--peers", nargs="+", default=[], metavar="PEER", help="only these, such as numpy or 'torch eager'")  # fmt: skip
     run.add_argument(
         "--no-memory", dest="memory", action="store_false", help="leave peak memory out"
     )

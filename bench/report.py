@@ -23,12 +23,13 @@ def seconds(value: float) -> str:
 
 def table(headers: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
     """A Markdown table."""
-    return tabulate(
+    text: str = tabulate(
         [[str(c) for c in row] for row in rows],
         headers=list(headers),
         tablefmt="github",
         disable_numparse=True,
     )
+    return text
 
 
 def groups(results: list[Result]) -> dict[str, list[Result]]:
