@@ -21,19 +21,13 @@ struct GateConstants<double> {
     static constexpr double kSigmoidEnd = 708.0;
 };
 
-// x 2^k for a normal x whose exponent stays normal: k is added to it.
-template <class T>
-FASTNN_INLINE Vec<T> scale(Vec<T> x, IntVec<T> k) {
-    return (Vec<T>)((IntVec<T>)x + (k << MathConstants<T>::kMantissaBits));
-}
-
 template <class T>
 FASTNN_INLINE Vec<T> gate_sigmoid(Vec<T> x) {
     constexpr T end = GateConstants<T>::kSigmoidEnd;
     x = min(broadcast(end), max(broadcast(-end), x));
     IntVec<T> k;
     const Vec<T> p = exp_reduced<T>(-x, &k);
-    return T(1) / (T(1) + scale<T>(p + T(1), k));
+    return T(1) / (T(1) + (p + T(1)) * power_of_two<T>(k));
 }
 
 // expm1(2x) / (expm1(2x) + 2)
