@@ -42,7 +42,7 @@ def _launches() -> dict[str, Callable[[], Any]]:
     one, zero = np.ones(16, np.float32), np.zeros(16, np.float32)
     labels = np.arange(256) % 256
     steps, (h, c) = (np.array([32, 32]), False), _normal(2, 32, 64)
-    gates, weight = _normal(64, 256), _normal(256, 64)
+    inputs, weight = _normal(64, 64), _normal(256, 64)
     return {
         "elementwise": lambda: gpu.gelu_backward(x, x, False),
         "softmax": lambda: gpu.softmax_backward(x, gpu.softmax(x, 1), 1),
@@ -56,7 +56,7 @@ def _launches() -> dict[str, Callable[[], Any]]:
         "embedding": lambda: gpu.embedding_backward(
             gpu.embedding(x, labels), labels, 256, -1, False
         ),
-        "rnn": lambda: _lstm(gates, weight, h, c, steps),
+        "rnn": lambda: _lstm(inputs, weight, h, c, steps),
         "optim": lambda: gpu.sgd_step(
             [x.copy()],
             [x],
@@ -97,9 +97,9 @@ def _conv(image: Any, groups: int, last: bool) -> Any:
     return gpu.conv2d_weight_grad(y, image, weight.shape, *geometry)
 
 
-def _lstm(gates: Any, weight: Any, h: Any, c: Any, steps: tuple[Any, bool]) -> None:
-    y, hn, cn, activations, cells = gpu.lstm(gates, weight, None, h, c, *steps)
-    gpu.lstm_backward(y, hn, cn, y, activations, cells, weight, None, h, c, *steps)
+def _lstm(x: Any, weight: Any, h: Any, c: Any, steps: tuple[Any, bool]) -> None:
+    y, hn, cn, *kept = gpu.lstm(x, weight, weight, None, None, None, h, c, *steps, True)
+    gpu.lstm_backward(y, hn, cn, x, weight, weight, None, h, c, y, *kept, *steps, True)
 
 
 def measure() -> list[Use]:
