@@ -4,7 +4,7 @@ python -m bench                              every row; writes docs/performance.
 python -m bench run 'gemm*' 'conv*'          the rows whose titles match; prints
 python -m bench list                         all titles
 python -m bench compare before.json after.json
-python -m bench report results.json          writes docs/performance.md from a run
+python -m bench report results.json ...      writes docs/performance.md from a run, or from several of one machine
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ def _compare(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> 
 
 
 def _report(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
-    report.write(results.load(arguments.results), arguments.output)
+    report.write(results.merge([results.load(p) for p in arguments.results]), arguments.output)
 
 
 def _list(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
@@ -136,7 +136,7 @@ def main() -> None:
     two.set_defaults(do=_compare)
 
     written = commands.add_parser("report", help="write a result as Markdown with plots")
-    written.add_argument("results", type=Path)
+    written.add_argument("results", type=Path, nargs="+")
     written.add_argument("--output", type=Path, default=REPORT)
     written.set_defaults(do=_report)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .measure import Row
-from .same_code import forward_and_backward, image, row
+from .same_code import channels_last, forward_and_backward, image, row
 
 # (input, output channels, kernel, stride, padding, groups)
 _CASES = (
@@ -35,7 +35,7 @@ def _conv2d(case: Any, last: bool, gradients: bool) -> Row:
     shape, channels, kernel, stride, padding, groups = case
     n, c, h, w = shape
 
-    def make(library: Any, functional: Any) -> Callable[[], object]:
+    def make(library: Any, functional: Any, last: bool = last) -> Callable[[], object]:
         x = image(library, shape, last)
         weight = image(library, (channels, c // groups, kernel, kernel), last)
         bias = library.randn(channels).requires_grad_()
@@ -58,6 +58,7 @@ def _conv2d(case: Any, last: bool, gradients: bool) -> Row:
         f"{'NHWC' if last else 'NCHW'}{', with gradients' if gradients else ''}",
         make,
         2,
+        peers={} if last else channels_last(make),
         flops=2.0 * pixels * weights * times,
         bytes=4.0 * times * (math.prod(shape) + weights + pixels * channels),
     )

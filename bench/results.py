@@ -46,6 +46,23 @@ def load(path: Path) -> Run:
         raise ValueError(f"{path}: not a result of python -m bench run: {error}") from error
 
 
+def merge(runs: list[Run]) -> Run:
+    """One run of the rows of all; of a row measured twice the last.
+
+    Raises:
+        ValueError: the runs are not of one machine with the same versions and threads.
+    """
+    first = runs[0]
+    for run in runs[1:]:
+        for name, value in asdict(run.machine).items():
+            if name not in ("flops", "copies", "sizes") and value != getattr(first.machine, name):
+                raise ValueError(f"runs of different machines: {name} is {getattr(first.machine, name)!r} and {value!r}")  # fmt: skip
+        if run.rounds != first.rounds:
+            raise ValueError(f"runs of {first.rounds} and of {run.rounds} rounds")
+    rows = {r.title: r for run in runs for r in run.results}
+    return Run(first.machine, first.rounds, runs[-1].date, list(rows.values()))
+
+
 @dataclass
 class Change:
     """How fastnn's time of a row changed from one run to another.

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from . import (
     attention,
     conv,
+    conv_pool,
     cuda,
     data,
     elementwise,
@@ -29,6 +30,7 @@ FAMILIES = (
     overhead,
     gemm,
     conv,
+    conv_pool,
     elementwise,
     reduction,
     pool,

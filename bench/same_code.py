@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from .measure import Maker, Row
@@ -25,6 +26,11 @@ def contestant(library: str, make: Make, compiled: bool = False) -> Maker:
         return function
 
     return build
+
+
+def channels_last(make: Callable[..., Callable[[], object]]) -> dict[str, Maker]:
+    """PyTorch on images stored as NHWC, the peer of a row on NCHW; ``make`` takes ``last=True``."""
+    return {"torch channels_last": contestant("torch", partial(make, last=True))}
 
 
 def row(

@@ -133,6 +133,18 @@ def test_comparison_tells_what_is_beyond_the_spread():
     assert "Only after: gemm: new" in text
 
 
+def test_runs_of_one_machine_are_merged():
+    first = _run(_result("a", [1.0] * 4, [2.0] * 4), _result("b", [1.0] * 4, [2.0] * 4))
+    again = _run(_result("a", [4.0] * 4, [2.0] * 4), _result("c", [1.0] * 4, [2.0] * 4))
+    merged = results.merge([first, again])
+    assert [(r.name, r.median("fastnn")) for r in merged.results] == [("a", 4), ("b", 1), ("c", 1)]
+    again.machine.versions = {"fastnn": "2"}
+    with pytest.raises(ValueError, match="different machines: versions"):
+        results.merge([first, again])
+    with pytest.raises(ValueError, match="4 and of 9 rounds"):
+        results.merge([first, results.Run(_machine(), 9, "2026-01-01T00:00:00", [])])
+
+
 def test_report_has_figures_and_plots(tmp_path):
     run = _run(_result("a", [1e-3, 2e-3], [3e-3, 4e-3]), _result("bb", [2e-6, 2e-6], [1e-6, 1e-6]))
     report.write(run, tmp_path / "performance.md")

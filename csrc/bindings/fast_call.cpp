@@ -262,6 +262,7 @@ void init_fast_call(py::module_& m) {
     register_attention();
     register_gemm();
     register_conv();
+    register_conv_pool();
     register_elementwise();
     register_optim();
     register_random();

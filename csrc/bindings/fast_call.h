@@ -142,6 +142,7 @@ auto with_float(DType dtype, F&& f) {
 void register_attention();
 void register_gemm();
 void register_conv();
+void register_conv_pool();
 void register_elementwise();
 void register_optim();
 void register_random();

@@ -198,6 +198,9 @@ CASES += [
     Case("conv2d_1x1", F.conv2d, lambda x, w: _conv(x, w, None, (1, 1), (0, 0), (1, 1), 1), ((2, 3, 3, 2), (2, 3, 1, 1)), terms=3),
     Case("conv2d_relu", lambda x, w, b: F.conv2d(x, w, b, activation="relu"), lambda x, w, b: np.maximum(_conv(x, w, b, (1, 1), (0, 0), (1, 1), 1), 0), ((1, 2, 4, 4), (2, 2, 3, 3), (2,)), terms=19),
     Case("conv2d_unbatched", F.conv2d, lambda x, w: _conv(x[None], w, None, (1, 1), (0, 0), (1, 1), 1)[0], ((2, 3, 3), (2, 2, 2, 2)), terms=8),
+    Case("conv2d_max_pool2d", lambda x, w, b: F.conv2d_max_pool2d(x, w, b, activation="relu"), lambda x, w, b: _windows(np.maximum(_conv(x, w, b, (1, 1), (0, 0), (1, 1), 1), 0), (2, 2), (2, 2), (0, 0), -np.inf, np.max), ((2, 2, 6, 7), (3, 2, 3, 3), (3,)), terms=19),
+    Case("conv2d_max_pool2d_geometry", lambda x, w: F.conv2d_max_pool2d(x, w, None, (2, 1), (1, 2), kernel_size=(2, 3), pool_stride=1), lambda x, w: _windows(_conv(x, w, None, (2, 1), (1, 2), (1, 1), 1), (2, 3), (1, 1), (0, 0), -np.inf, np.max), ((1, 2, 5, 4), (2, 2, 3, 2)), terms=12),
+    Case("conv2d_max_pool2d_padded", lambda x, w: F.conv2d_max_pool2d(x, w, None, padding="same", kernel_size=3, pool_stride=2, pool_padding=1), lambda x, w: _windows(_conv(x, w, None, (1, 1), (1, 1), (1, 1), 1), (3, 3), (2, 2), (1, 1), -np.inf, np.max), ((1, 2, 4, 4), (2, 2, 3, 3)), terms=18),
     # pooling
     Case("max_pool2d", lambda x: F.max_pool2d(x, 2), lambda x: _windows(x, (2, 2), (2, 2), (0, 0), -np.inf, np.max), ((2, 2, 4, 5),), distinct=True),
     Case("max_pool2d_overlap", lambda x: F.max_pool2d(x, 3, 2, 1), lambda x: _windows(x, (3, 3), (2, 2), (1, 1), -np.inf, np.max), ((1, 2, 5, 5),), distinct=True),

@@ -24,6 +24,7 @@ _NARROW = {
     "ops.products": "mm bmm mv addmm addmv addr addbmm baddbmm chain_matmul einsum",
     "ops.linalg": "multi_dot vecdot",
     "ops.conv": "conv2d",
+    "ops.conv_pool": "conv2d_max_pool2d",
     "ops.conv_nd": "conv1d conv3d conv_transpose1d conv_transpose2d conv_transpose3d",
     "ops.attention": "scaled_dot_product_attention",
     "ops.activation_table": "prelu",

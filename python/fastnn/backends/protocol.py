@@ -150,6 +150,40 @@ class Backend(Protocol):
         groups: int,
     ) -> Array: ...
 
+    # -- conv and pool (conv_pool.py) -------------------------------------------------------------------
+    def conv2d_max_pool2d(
+        self,
+        x: Array,
+        weight: Array,
+        bias: Array | None,
+        stride: Pair,
+        padding: Pair,
+        dilation: Pair,
+        groups: int,
+        activation: str | None,
+        window: Pair,
+        window_stride: Pair,
+        window_dilation: Pair,
+    ) -> tuple[Array, Array]:
+        """max_pool2d (without padding) of conv2d: (y, indices)."""
+        ...
+
+    def conv2d_max_pool2d_backward(
+        self,
+        g: Array,
+        indices: Array,
+        x: Array | None,
+        weight: Array | None,
+        x_shape: tuple[int, ...],
+        weight_shape: tuple[int, ...],
+        stride: Pair,
+        padding: Pair,
+        dilation: Pair,
+        groups: int,
+    ) -> tuple[Array | None, Array | None]:
+        """The gradients of the input (None without a weight) and of the weight (None without x)."""
+        ...
+
     # -- volumes (volume.py) ----------------------------------------------------------------------------
     def conv3d(
         self,

@@ -11,6 +11,7 @@ from .activation import ReLU
 from .conv import Conv2d
 from .linear import Linear
 from .module import Module
+from .pooling import MaxPool2d
 
 
 def _position(container: Module, index: int) -> str:
@@ -83,9 +84,29 @@ class _Row(Module):
         return module
 
 
-def _fuses(layer: Module, relu: ReLU) -> bool:
-    """Whether ``layer`` can apply the ReLU that follows it, and nobody could tell."""
-    return type(layer) in (Linear, Conv2d) and not layer._is_hooked() and not relu._is_hooked()
+def _steps(modules: list[Any]) -> Iterator[tuple[Any, dict[str, Any]]]:
+    """The modules to call, and what each of them does on the way of those behind it, if nobody could tell.
+
+    A Linear or Conv2d applies the ReLU that follows, and a Conv2d the MaxPool2d behind that.
+    """
+    last = len(modules) - 1
+    i = 0
+    while i <= last:
+        module = modules[i]
+        fused: dict[str, Any] = {}
+        if type(module) in (Linear, Conv2d) and not module._is_hooked():
+            if i < last and type(modules[i + 1]) is ReLU and not modules[i + 1]._is_hooked():
+                fused["activation"] = "relu"
+                i += 1
+            if i < last and type(module) is Conv2d and _pools(modules[i + 1]):
+                fused["pool"] = modules[i + 1]
+                i += 1
+        yield module, fused
+        i += 1
+
+
+def _pools(module: Module) -> bool:
+    return type(module) is MaxPool2d and not module.return_indices and not module._is_hooked()
 
 
 class Sequential(_Row):
@@ -114,19 +135,11 @@ class Sequential(_Row):
     def forward(self, input: Any) -> Any:
         """The last module's output.
 
-        A Linear or Conv2d followed by a ReLU is one kernel call, where neither has hooks that would see between them.
+        A Linear or Conv2d with the ReLU that follows it, and a Conv2d with the MaxPool2d behind, are one kernel call
+        where none of them has hooks that would see between them.
         """
-        modules: list[Any] = list(self._modules.values())
-        last = len(modules) - 1
-        i = 0
-        while i <= last:
-            module = modules[i]
-            if i < last and type(modules[i + 1]) is ReLU and _fuses(module, modules[i + 1]):
-                input = module(input, activation="relu")
-                i += 2
-            else:
-                input = module(input)
-                i += 1
+        for module, fused in _steps(list(self._modules.values())):
+            input = module(input, **fused)
         return input
 
     def __getitem__(self, index: int | slice) -> Any:

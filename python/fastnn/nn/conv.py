@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..ops import conv as conv_ops
-from ..ops import conv_nd
+from ..ops import conv_nd, conv_pool
 from ..ops.conv import numbers
 from ..ops.conv_nd import IntOrInts
 from ..ops.creation import empty
@@ -16,6 +16,7 @@ from ..tensor import Tensor
 from . import init
 from .module import Module
 from .parameter import Parameter
+from .pooling import MaxPool2d
 
 _PAD_MODES = ("zeros", "reflect", "replicate", "circular")
 
@@ -179,11 +180,35 @@ class Conv2d(_Conv):
 
     _spatial = 2
 
-    def forward(self, input: Tensor, activation: str | None = None) -> Tensor:
-        """(N, in_channels, H, W) to (N, out_channels, H', W'); ``activation`` is None or "relu"."""
+    def forward(
+        self, input: Tensor, activation: str | None = None, pool: MaxPool2d | None = None
+    ) -> Tensor:
+        """(N, in_channels, H, W) to (N, out_channels, H', W').
+
+        Args:
+            input: the images.
+            activation: None or "relu".
+            pool: the pooling that follows, done on the way.
+        """
         padding: Any = self.padding
         if self.padding_mode != "zeros":
             input, padding = self._padded(input)
+        if pool is not None:
+            return conv_pool.conv2d_max_pool2d(
+                input,
+                self.weight,
+                self.bias,
+                self.stride,  # type: ignore[arg-type]
+                padding,
+                self.dilation,  # type: ignore[arg-type]
+                self.groups,
+                activation,
+                pool.kernel_size,  # type: ignore[arg-type]
+                pool.stride,  # type: ignore[arg-type]
+                pool.padding,  # type: ignore[arg-type]
+                pool.dilation,  # type: ignore[arg-type]
+                pool.ceil_mode,
+            )
         return conv_ops.conv2d(
             input,
             self.weight,

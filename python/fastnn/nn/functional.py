@@ -22,6 +22,7 @@ from ..ops.attention import scaled_dot_product_attention
 from ..ops.bilinear import bilinear
 from ..ops.conv import conv2d
 from ..ops.conv_nd import conv1d, conv3d, conv_transpose1d, conv_transpose2d, conv_transpose3d
+from ..ops.conv_pool import conv2d_max_pool2d
 from ..ops.creation import one_hot
 from ..ops.ctc import ctc_loss
 from ..ops.distance import cosine_similarity, normalize, pairwise_distance, pdist
@@ -142,6 +143,7 @@ __all__ = [
     "channel_shuffle",
     "conv1d",
     "conv2d",
+    "conv2d_max_pool2d",
     "conv3d",
     "conv_transpose1d",
     "conv_transpose2d",

@@ -219,7 +219,7 @@ def conv2d(
     else:
         padding_ = pair(padding, "padding", "conv2d")
     b = None if bias is None else bias._data
-    _check(input, weight, bias, padding_, dilation_, groups)
+    check_conv2d(input, weight, bias, padding_, dilation_, groups)
     geometry = (stride_, padding_, dilation_, groups)
     out = by_type[type(data)].conv2d(data, w, b, *geometry, activation)
     if mode.enabled and (
@@ -238,9 +238,10 @@ def conv2d(
     return make(out)
 
 
-def _check(
+def check_conv2d(
     x: Tensor, weight: Tensor, bias: Tensor | None, padding: Any, dilation: Any, groups: int
 ) -> None:
+    """RuntimeError for tensors that do not fit together."""
     same_device(x, weight, bias)
     data, w = x._data, weight._data
     if data.ndim != 4:

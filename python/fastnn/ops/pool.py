@@ -32,7 +32,7 @@ def _image(x: Tensor, operation: str) -> Any:
     return data
 
 
-def _check_window(
+def check_window(
     operation: str,
     size: Any,
     kernel: Any,
@@ -41,6 +41,7 @@ def _check_window(
     dilation: Any,
     ceil_mode: bool,
 ) -> None:
+    """RuntimeError for a window that does not fit into ``size``."""
     for i in (0, 1):
         if padding[i] * 2 > kernel[i]:
             raise RuntimeError(
@@ -126,7 +127,7 @@ def max_pool2d(
     step = kernel if stride is None or stride == () else pair(stride, "stride", "max_pool2d", 1)
     pad = pair(padding, "padding", "max_pool2d")
     spread = pair(dilation, "dilation", "max_pool2d", 1)
-    _check_window("max_pool2d", data.shape[2:], kernel, step, pad, spread, ceil_mode)
+    check_window("max_pool2d", data.shape[2:], kernel, step, pad, spread, ceil_mode)
     y, indices = by_type[type(data)].max_pool2d(data, kernel, step, pad, spread, ceil_mode)
     if input._requires_grad and mode.enabled:
         result = make(y, MaxPool2DBackward0((edge_of(input),), (indices, data.shape)))
@@ -209,7 +210,7 @@ def avg_pool2d(
     pad = pair(padding, "padding", "avg_pool2d")
     if divisor_override == 0:
         raise RuntimeError("avg_pool2d: divisor must be not zero")
-    _check_window("avg_pool2d", data.shape[2:], kernel, step, pad, (1, 1), ceil_mode)
+    check_window("avg_pool2d", data.shape[2:], kernel, step, pad, (1, 1), ceil_mode)
     return _avg_pool2d(input, (kernel, step, pad, ceil_mode, count_include_pad, divisor_override))
 
 

@@ -42,6 +42,10 @@ from fastnn.backends.cpu.conv import (
     conv2d_input_grad as conv2d_input_grad,
     conv2d_weight_grad as conv2d_weight_grad,
 )
+from fastnn.backends.cpu.conv_pool import (
+    conv2d_max_pool2d as conv2d_max_pool2d,
+    conv2d_max_pool2d_backward as conv2d_max_pool2d_backward,
+)
 from fastnn.backends.cpu.volume import (
     conv3d as conv3d,
     conv3d_input_grad as conv3d_input_grad,

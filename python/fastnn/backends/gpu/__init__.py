@@ -18,6 +18,10 @@ from fastnn.backends.gpu.conv import (
     conv2d_input_grad as conv2d_input_grad,
     conv2d_weight_grad as conv2d_weight_grad,
 )
+from fastnn.backends.gpu.conv_pool import (
+    conv2d_max_pool2d as conv2d_max_pool2d,
+    conv2d_max_pool2d_backward as conv2d_max_pool2d_backward,
+)
 from fastnn.backends.gpu.elementwise import (
     gelu as gelu,
     gelu_backward as gelu_backward,

@@ -62,6 +62,7 @@ from fastnn.backends.numpy.conv import (
     conv2d_input_grad,
     conv2d_weight_grad,
 )
+from fastnn.backends.numpy.conv_pool import conv2d_max_pool2d, conv2d_max_pool2d_backward
 from fastnn.backends.numpy.volume import (
     conv3d,
     conv3d_input_grad,
@@ -183,6 +184,8 @@ __all__ = [
     "linear",
     "conv2d",
     "conv2d_input_grad",
+    "conv2d_max_pool2d",
+    "conv2d_max_pool2d_backward",
     "conv2d_weight_grad",
     "conv3d",
     "conv3d_input_grad",
