@@ -5,16 +5,19 @@
 
 #include "conv/planar.h"
 #include "conv/winograd.h"
+#include "core/buffer_pool.h"
 
 namespace fastnn {
 namespace {
+
+constexpr int64_t kTurnedBytes = 4 << 20; // of images in channels-last order, at a time
 
 bool consecutive(const int64_t* offsets) {
     return offsets[1] == offsets[0] + 1 && offsets[2] == offsets[0] + 2;
 }
 
 void run(const TapConv<double>& conv) {
-    if (planar_suits(conv))
+    if (planar_kernels().suit_f64(conv))
         planar_kernels().f64(conv);
     else
         conv_kernels().taps_f64(conv);
@@ -24,10 +27,10 @@ void run(const TapConv<float>& conv) {
     const bool square = conv.taps_y == 3 && conv.taps_x == 3 && conv.groups == 1 &&
                         conv.step_y == 1 && conv.step_x == 1 && consecutive(conv.dy) &&
                         consecutive(conv.dx) && conv.dest.n > 0;
-    if (planar_suits(conv))
-        planar_kernels().f32(conv);
-    else if (square && winograd_suits(conv.source.c, conv.dest.c, conv.dest.h, conv.dest.w))
+    if (square && winograd_suits(conv.source.c, conv.dest.c, conv.dest.h, conv.dest.w))
         winograd_kernels().convolve(conv);
+    else if (planar_kernels().suit_f32(conv))
+        planar_kernels().f32(conv);
     else
         conv_kernels().taps_f32(conv);
 }
@@ -45,6 +48,13 @@ void run(const WeightGrad<float>& grad) {
         winograd_kernels().weight_gradient(grad);
     else
         weight_grad_kernels().f32(grad);
+}
+
+void turn(const float* from, const Image<float>& to) {
+    conv_kernels().turn_f32(from, to);
+}
+void turn(const double* from, const Image<double>& to) {
+    conv_kernels().turn_f64(from, to);
 }
 
 // The taps of one axis that reach an output pixel, their source offsets ascending.
@@ -113,9 +123,10 @@ void conv2d(const Image<const T>& x, const T* weight, const T* bias, bool relu,
     run(conv);
 }
 
+// One convolution for each residue of the pixel modulo the stride.
 template <class T>
-void conv2d_input_grad(const Image<const T>& g, const T* weight, const ConvShape& shape,
-                       const Image<T>& gx) {
+void run_residues(const Image<const T>& g, const T* weight, const ConvShape& shape,
+                  const Image<T>& gx) {
     const int64_t taps = shape.kernel_h * shape.kernel_w;
     const int64_t channels = gx.c / shape.groups;
     TapConv<T> conv{};
@@ -142,6 +153,29 @@ void conv2d_input_grad(const Image<const T>& g, const T* weight, const ConvShape
             conv.dest.w_stride *= shape.stride_w;
             run(conv);
         }
+    }
+}
+
+// Residues of planes would be written one element at a time: some images at once are computed with
+// their channels last, and then turned.
+template <class T>
+void conv2d_input_grad(const Image<const T>& g, const T* weight, const ConvShape& shape,
+                       const Image<T>& gx) {
+    const int64_t size = gx.c * gx.h * gx.w;
+    if ((shape.stride_h == 1 && shape.stride_w == 1) || gx.c_stride == 1 || size == 0)
+        return run_residues(g, weight, shape, gx);
+    const int64_t fitting = kTurnedBytes / (size * static_cast<int64_t>(sizeof(T)));
+    const int64_t most = fitting < 1 ? 1 : fitting < gx.n ? fitting : gx.n;
+    const Scratch scratch(static_cast<size_t>(most * size) * sizeof(T));
+    Image<const T> g_part = g;
+    Image<T> to = gx;
+    for (int64_t n = 0; n < gx.n; n += most) {
+        to.n = g_part.n = gx.n - n < most ? gx.n - n : most;
+        g_part.data = g.data + n * g.n_stride;
+        to.data = gx.data + n * gx.n_stride;
+        run_residues(g_part, weight, shape,
+                     Image<T>{scratch.as<T>(), to.n, gx.c, gx.h, gx.w, size, 1, gx.w * gx.c, gx.c});
+        turn(scratch.as<T>(), to);
     }
 }
 

@@ -72,6 +72,9 @@ struct WeightGrad {
 struct ConvKernels {
     void (*taps_f32)(const TapConv<float>&);
     void (*taps_f64)(const TapConv<double>&);
+    // Images from (N, H, W, C), contiguous.
+    void (*turn_f32)(const float* from, const Image<float>& to);
+    void (*turn_f64)(const double* from, const Image<double>& to);
 };
 FASTNN_KERNEL_TABLE(ConvKernels, conv_kernels)
 

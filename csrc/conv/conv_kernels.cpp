@@ -1,16 +1,23 @@
 // Convolution as a sum over taps (conv.h), for one ISA level: an implicit GEMM.
 //
-// A tile of the result is some pixels of one row by one or two vectors of output channels. Pixels
-// of the source lie with their channels last, so that the taps of one kernel row and their channels
-// are one contiguous run: the micro-kernel reads it where it lies, and no patch is ever copied. An
-// image of another layout, or one that needs padding, is first copied, a window at a time, into
-// such an order: T times less than patches, for T taps. The weights are packed once, [panel of
-// output channels][tap row][tap column][input channel][channels of the panel].
+// A tile of the result is some pixels, of one row or several, by one or two vectors of output
+// channels. Pixels of the source lie with their channels last, so that the taps of one kernel row
+// and their channels are one contiguous run: the micro-kernel reads it where it lies, by a pointer
+// for each pixel of the tile, and no patch is ever copied. An image of another layout, or one that
+// needs padding, is first copied, a window at a time, into such an order: T times less than
+// patches, for T taps. The weights are packed once, [panel of output channels][tap row][tap
+// column][input channel][channels of the panel].
+//
+// The loop over taps and channels is cut into steps, whose packed weights stay in the first-level
+// cache while all tiles of a window pass. Between steps the sums lie in the result or, where that
+// has another layout, in scratch memory that is turned when a panel is done.
 //
 // Work is shared by image, group, block of rows and, where these are few, blocks of output
 // channels. Floor: 2 N PY PX O C T FLOPs at the FMA peak; source and result through memory once.
-// Reached on one core with a peak of 117 GFLOP/s (float32, NHWC): 104 to 107 for 64 channels, 97
-// for 32 to 64 on 13 x 13; in NCHW 5 to 10 % less, for the copies.
+// Reached on one core of Zen 4 (AVX2, float32), as a part of the FMA peak: 32 to 64 channels, 5 x 5
+// on 13 x 13, 74 % with tiles within a row and all of k at once, 91 % with tiles over rows and
+// steps (NCHW: 87 %); 64 to 128, 3 x 3 with stride 2, 69 and 80 % in NCHW. 6 to 16, 5 x 5 on 14 x
+// 14 in NCHW: 62 % with masked stores at the ends of pixels and planes, 89 % without them.
 #include "conv/conv.h"
 
 #include "conv/patch.h"
@@ -24,6 +31,7 @@ namespace {
 constexpr int64_t kChunks = 16;             // chunks wanted of a large convolution
 constexpr double kChunkWork = 1 << 18;      // multiplications that are worth a chunk
 constexpr int64_t kWindowBytes = 256 << 10; // a window stays in the second-level cache
+constexpr int64_t kPanelBytes = 16 << 10;   // a step's weights stay in the first-level cache
 
 constexpr int64_t min64(int64_t a, int64_t b) {
     return a < b ? a : b;
@@ -42,10 +50,15 @@ struct Plan {
     int64_t in, out;                        // channels of a group
     int64_t k;                              // taps times input channels
     int64_t panels;                         // of output channels, in a group
+    int64_t panel_size;                     // of packed weights and biases
     int64_t min_dy, min_dx, span_y, span_x; // rows and columns that the taps reach over
     bool direct;                            // the source is read where it is
     bool joined;                            // taps of a row and their channels are one run
     int64_t pitch;                          // from pixel to pixel of what is read
+    int64_t h_stride;                       // from row to row of it
+    int64_t segments, segment_k;            // runs of a pixel, and their length
+    int64_t steps;                          // of the loop over k: blocks that stay in L1
+    bool flat;                              // the result takes its tiles as they are
     int64_t row_blocks, panel_blocks;
 
     explicit Plan(const TapConv<T>& c) : conv(c) {
@@ -53,6 +66,7 @@ struct Plan {
         out = c.dest.c / c.groups;
         k = c.taps_y * c.taps_x * in;
         panels = ceil_div(out, kTileColumns<T>);
+        panel_size = kTileColumns<T> * (k + 1);
         min_dy = min_dx = 0;
         int64_t max_dy = 0, max_dx = 0;
         for (int64_t i = 0; i < c.taps_y; ++i) {
@@ -79,10 +93,19 @@ struct Plan {
         direct = inside && s.c_stride == 1 && !crowded(s.w_stride);
         pitch = direct ? s.w_stride : crowded(in) ? in + kLanes<T> : in;
         joined = consecutive && pitch == in;
+        h_stride = direct ? s.h_stride : window_width() * pitch;
+        segments = joined ? c.taps_y * min64(1, c.taps_x) : c.taps_y * c.taps_x;
+        segment_k = joined ? c.taps_x * in : in;
+        const int64_t block = kPanelBytes / (kTileColumns<T> * static_cast<int64_t>(sizeof(T)));
+        steps = segment_k > block ? segments * ceil_div(segment_k, block)
+                                  : max64(1, ceil_div(segments, block / max64(1, segment_k)));
+        const Image<T>& d = c.dest;
+        flat = d.c_stride == 1 && (d.h_stride == d.w * d.w_stride || d.h == 1) &&
+               (steps == 1 || out % kLanes<T> == 0);
 
         const int64_t row_bytes =
             c.step_y * window_width() * pitch * static_cast<int64_t>(sizeof(T));
-        row_blocks = direct ? 1 : min64(c.dest.h, ceil_div(c.dest.h * row_bytes, kWindowBytes));
+        row_blocks = min64(c.dest.h, ceil_div(c.dest.h * row_bytes, kWindowBytes));
         const double work = static_cast<double>(c.dest.h * c.dest.w * out) * static_cast<double>(k);
         const auto most = [&](int64_t blocks) { // not so many that a chunk is too small
             return max64(1, min64(blocks, static_cast<int64_t>(work / kChunkWork)));
@@ -94,6 +117,7 @@ struct Plan {
     }
 
     int64_t window_width() const { return (conv.dest.w - 1) * conv.step_x + span_x; }
+    int64_t most_rows() const { return ceil_div(conv.dest.h, row_blocks); }
     int64_t window_height(int64_t rows) const { return (rows - 1) * conv.step_y + span_y; }
 };
 
@@ -102,7 +126,7 @@ int panel_vectors(int64_t out, int64_t panel) {
     return out - panel * kTileColumns<T> > kLanes<T> ? 2 : 1;
 }
 
-// One panel of one group.
+// One panel of one group, its biases at the end.
 template <class T>
 void pack_weights(T* to, const Plan<T>& plan, int64_t group, int64_t panel) {
     const TapConv<T>& c = plan.conv;
@@ -119,6 +143,8 @@ void pack_weights(T* to, const Plan<T>& plan, int64_t group, int64_t panel) {
                 for (int64_t o = count; o < width; ++o)
                     to[o] = T{};
             }
+    for (int64_t o = 0; o < width; ++o)
+        to[o] = c.bias && o < count ? c.bias[group * plan.out + o0 + o] : T{};
 }
 
 struct Chunk {
@@ -127,68 +153,110 @@ struct Chunk {
     int64_t panel_begin, panel_end;
 };
 
-// Where the runs of a tile begin, relative to its first pixel.
+// Where the pixels of a chunk, and the runs of a pixel, begin in what is read.
 template <class T>
-int64_t run_offsets(const Plan<T>& plan, int64_t h_stride, int64_t* offsets) {
+void set_offsets(const Plan<T>& plan, int64_t* pixel, int64_t* run) {
     const TapConv<T>& c = plan.conv;
-    int64_t count = 0;
+    for (int64_t y = 0; y < plan.most_rows(); ++y)
+        for (int64_t x = 0; x < c.dest.w; ++x)
+            *pixel++ = y * c.step_y * plan.h_stride + x * c.step_x * plan.pitch;
     for (int64_t i = 0; i < c.taps_y; ++i)
         for (int64_t j = 0; j < (plan.joined ? min64(1, c.taps_x) : c.taps_x); ++j)
-            offsets[count++] =
-                (c.dy[i] - plan.min_dy) * h_stride + (c.dx[j] - plan.min_dx) * plan.pitch;
-    return count;
+            *run++ = (c.dy[i] - plan.min_dy) * plan.h_stride + (c.dx[j] - plan.min_dx) * plan.pitch;
+}
+
+// The runs of one step: whole ones, or a part of one.
+struct Step {
+    int64_t segment, segments;
+    int64_t begin, k;
+};
+
+template <class T>
+Step step_of(const Plan<T>& plan, int64_t step) {
+    if (plan.segments == 0)
+        return {0, 0, 0, 0};
+    if (plan.steps <= plan.segments) {
+        const int64_t first = step * plan.segments / plan.steps;
+        return {first, (step + 1) * plan.segments / plan.steps - first, 0, plan.segment_k};
+    }
+    const int64_t parts = plan.steps / plan.segments, part = step % parts;
+    const int64_t begin = part * plan.segment_k / parts;
+    return {step / parts, 1, begin, (part + 1) * plan.segment_k / parts - begin};
+}
+
+// Scratch memory of a thread and what all threads read.
+template <class T>
+struct Buffers {
+    const T* packed;
+    const int64_t *pixel_offset, *run_offset;
+    T* window;
+    T* result; // [pixel][channel of the panel]
+};
+
+// One panel of a chunk: to[pixel * row + channel].
+template <class T>
+void compute_panel(const Plan<T>& plan, const Buffers<T>& buffers, const T* pixels, int64_t count,
+                   const T* packed, int vectors, const TileOut<T>& to) {
+    TileIn<T> in{};
+    in.b_row = vectors * kLanes<T>;
+    const int64_t tiles = ceil_div(count, kTileRows);
+    for (int64_t i = 0; i < plan.steps; ++i) {
+        const Step step = step_of(plan, i);
+        in.k = step.k;
+        in.segments = step.segments;
+        in.a = pixels + step.begin;
+        in.a_offset = buffers.run_offset + step.segment;
+        in.b = packed + (step.segment * plan.segment_k + step.begin) * in.b_row;
+        TileOut<T> out = to;
+        out.accumulate = i > 0;
+        const bool last = i == plan.steps - 1;
+        out.column_bias = last && plan.conv.bias ? packed + plan.k * in.b_row : nullptr;
+        out.relu = last && plan.conv.relu;
+        for (int64_t tile = 0; tile < tiles; ++tile) {
+            const int64_t first = tile * count / tiles;
+            const int64_t rows = (tile + 1) * count / tiles - first;
+            in.a_rows = buffers.pixel_offset + first;
+            out.c = to.c + first * to.row;
+            micro_kernels<T>().gather[rows - 1][vectors - 1](in, out);
+        }
+    }
 }
 
 template <class T>
-void compute_chunk(const Plan<T>& plan, const T* packed, T* window, int64_t* offsets,
-                   const Chunk& chunk) {
+void compute_chunk(const Plan<T>& plan, const Buffers<T>& buffers, const Chunk& chunk) {
     const TapConv<T>& c = plan.conv;
     const Image<const T>& s = c.source;
+    const int64_t rows = chunk.row_end - chunk.row_begin;
     const int64_t top = chunk.row_begin * c.step_y + plan.min_dy;
-    const T* pixels;
-    int64_t h_stride;
-    if (plan.direct) {
+    const T* pixels = buffers.window;
+    if (plan.direct)
         pixels = s.data + chunk.n * s.n_stride + chunk.group * plan.in + top * s.h_stride +
                  plan.min_dx * s.w_stride;
-        h_stride = s.h_stride;
-    } else {
-        const Window at = {top, plan.min_dx, plan.window_height(chunk.row_end - chunk.row_begin),
-                           plan.window_width(), plan.pitch};
-        copy_window(window, s, chunk.n, chunk.group * plan.in, plan.in, at);
-        pixels = window;
-        h_stride = at.w * plan.pitch;
-    }
-    const Image<T>& d = c.dest;
-    const int64_t tiles = ceil_div(d.w, kTileRows);
-    TileIn<T> in{};
-    in.segments = run_offsets(plan, h_stride, offsets);
-    in.k = plan.joined ? c.taps_x * plan.in : plan.in;
-    in.a_row = c.step_x * plan.pitch;
-    in.a_col = 1;
-    in.a_offset = offsets;
+    else
+        copy_window(
+            buffers.window, s, chunk.n, chunk.group * plan.in, plan.in,
+            Window{top, plan.min_dx, plan.window_height(rows), plan.window_width(), plan.pitch});
+    Image<T> d = c.dest;
     for (int64_t panel = chunk.panel_begin; panel < chunk.panel_end; ++panel) {
         const int64_t o0 = panel * kTileColumns<T>;
-        const int64_t o = chunk.group * plan.out + o0;
         const int vectors = panel_vectors<T>(plan.out, panel);
-        in.b = packed + (chunk.group * plan.panels + panel) * kTileColumns<T> * plan.k;
-        in.b_row = vectors * kLanes<T>;
-        for (int64_t y = chunk.row_begin; y < chunk.row_end; ++y)
-            for (int64_t tile = 0; tile < tiles; ++tile) {
-                const int64_t x = tile * d.w / tiles;
-                const int64_t rows = (tile + 1) * d.w / tiles - x;
-                in.a = pixels + (y - chunk.row_begin) * c.step_y * h_stride +
-                       x * c.step_x * plan.pitch;
-                const TileOut<T> out = {d.data + chunk.n * d.n_stride + o * d.c_stride +
-                                            y * d.h_stride + x * d.w_stride,
-                                        d.w_stride,
-                                        d.c_stride,
-                                        min64(kTileColumns<T>, plan.out - o0),
-                                        c.bias ? c.bias + o : nullptr,
-                                        nullptr,
-                                        false,
-                                        c.relu};
-                micro_kernels<T>().of[rows - 1][vectors - 1](in, out);
-            }
+        d.data = c.dest.data + (chunk.group * plan.out + o0) * d.c_stride;
+        d.c = min64(kTileColumns<T>, plan.out - o0);
+        TileOut<T> to{};
+        to.col = 1;
+        if (plan.flat) {
+            to.c = d.data + chunk.n * d.n_stride + chunk.row_begin * d.h_stride;
+            to.row = d.w_stride;
+            to.columns = d.c;
+        } else {
+            to.c = buffers.result;
+            to.row = to.columns = vectors * kLanes<T>;
+        }
+        compute_panel(plan, buffers, pixels, rows * d.w,
+                      buffers.packed + (chunk.group * plan.panels + panel) * plan.panel_size,
+                      vectors, to);
+        if (!plan.flat)
+            write_window(d, chunk.n, buffers.result, Window{chunk.row_begin, 0, rows, d.w, to.row});
     }
 }
 
@@ -197,26 +265,29 @@ void compute(const TapConv<T>& c) {
     if (c.dest.n == 0 || c.dest.c == 0 || c.dest.h <= 0 || c.dest.w <= 0)
         return;
     const Plan<T> plan(c);
-    const int64_t panel_size = kTileColumns<T> * plan.k;
-    const Scratch packed(static_cast<size_t>(c.groups * plan.panels * panel_size) * sizeof(T));
-    const int64_t pack_grain = max64(1, 32768 / max64(1, panel_size));
+    const Scratch packed(static_cast<size_t>(c.groups * plan.panels * plan.panel_size) * sizeof(T));
+    const int64_t pack_grain = max64(1, 32768 / plan.panel_size);
     parallel_range(c.groups * plan.panels, pack_grain, [&](int64_t begin, int64_t end) {
         for (int64_t i = begin; i < end; ++i)
-            pack_weights(packed.as<T>() + i * panel_size, plan, i / plan.panels, i % plan.panels);
+            pack_weights(packed.as<T>() + i * plan.panel_size, plan, i / plan.panels,
+                         i % plan.panels);
     });
 
     const int64_t blocks = plan.row_blocks * plan.panel_blocks;
     const double work = static_cast<double>(c.dest.h * c.dest.w * plan.out) *
                         static_cast<double>(plan.k) / static_cast<double>(blocks);
     const int64_t grain = max64(1, static_cast<int64_t>(kChunkWork / (work + 1)));
-    const int64_t rows = ceil_div(c.dest.h, plan.row_blocks);
-    const size_t window =
-        plan.direct
-            ? 0
-            : static_cast<size_t>(plan.window_height(rows) * plan.window_width() * plan.pitch);
+    const int64_t rows = plan.most_rows();
+    const int64_t window =
+        plan.direct ? 0 : plan.window_height(rows) * plan.window_width() * plan.pitch;
+    const int64_t result = plan.flat ? 0 : rows * c.dest.w * kTileColumns<T>;
+    const Scratch offsets(static_cast<size_t>(rows * c.dest.w + plan.segments) * sizeof(int64_t));
+    int64_t* const run_offset = offsets.as<int64_t>() + rows * c.dest.w;
+    set_offsets(plan, offsets.as<int64_t>(), run_offset);
     parallel_range(c.source.n * c.groups * blocks, grain, [&](int64_t begin, int64_t end) {
-        const Scratch pixels(window * sizeof(T));
-        const Scratch offsets(static_cast<size_t>(c.taps_y * c.taps_x) * sizeof(int64_t));
+        const Scratch scratch(static_cast<size_t>(window + result) * sizeof(T));
+        const Buffers<T> buffers = {packed.as<T>(), offsets.as<int64_t>(), run_offset,
+                                    scratch.as<T>(), scratch.as<T>() + window};
         for (int64_t i = begin; i < end; ++i) {
             const int64_t panel_block = i % plan.panel_blocks;
             const int64_t row_block = i / plan.panel_blocks % plan.row_blocks;
@@ -227,8 +298,17 @@ void compute(const TapConv<T>& c) {
                                  (row_block + 1) * c.dest.h / plan.row_blocks,
                                  panel_block * plan.panels / plan.panel_blocks,
                                  (panel_block + 1) * plan.panels / plan.panel_blocks};
-            compute_chunk(plan, packed.as<T>(), pixels.as<T>(), offsets.as<int64_t>(), chunk);
+            compute_chunk(plan, buffers, chunk);
         }
+    });
+}
+
+template <class T>
+void turn(const T* from, const Image<T>& to) {
+    const int64_t size = to.c * to.h * to.w;
+    parallel_range(to.n, max64(1, 65536 / max64(1, size)), [&](int64_t begin, int64_t end) {
+        for (int64_t n = begin; n < end; ++n)
+            write_window(to, n, from + n * size, Window{0, 0, to.h, to.w, to.c});
     });
 }
 
@@ -238,9 +318,15 @@ void taps_f32(const TapConv<float>& conv) {
 void taps_f64(const TapConv<double>& conv) {
     compute(conv);
 }
+void turn_f32(const float* from, const Image<float>& to) {
+    turn(from, to);
+}
+void turn_f64(const double* from, const Image<double>& to) {
+    turn(from, to);
+}
 
 } // namespace
 
-const ConvKernels conv_kernels = {taps_f32, taps_f64};
+const ConvKernels conv_kernels = {taps_f32, taps_f64, turn_f32, turn_f64};
 
 } // namespace fastnn::FASTNN_ISA

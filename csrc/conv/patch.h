@@ -45,7 +45,9 @@ FASTNN_INLINE void copy_pixels(T* to, const T* from, int64_t w, int64_t c, int64
         return;
     }
     for (int64_t i = 0; i < c; i += lanes) // transpose squares of lanes channels x lanes pixels
-        for (int64_t x = 0; x < w; x += lanes) {
+        for (int64_t next = 0; next < w; next += lanes) {
+            const int64_t x =
+                next + lanes > w && w >= lanes ? w - lanes : next; // overlaps the last
             const int64_t channels = c - i < lanes ? c - i : lanes;
             const int64_t pixels = w - x < lanes ? w - x : lanes;
             const T* source = from + i * c_stride + x;
@@ -65,6 +67,17 @@ FASTNN_INLINE void copy_pixels(T* to, const T* from, int64_t w, int64_t c, int64
             for (int j = 0; j < lanes; ++j)
                 square[j] = j < channels ? load_partial(source + j * c_stride, pixels) : Vec<T>{};
             transpose(square);
+            // One block of channels alone: what a whole vector writes beyond a pixel, the next ones
+            // overwrite, as long as these are of the square.
+            if (c < lanes && pixels == lanes) {
+#pragma GCC unroll 16
+                for (int j = 0; j < lanes; ++j)
+                    if (j * pitch + lanes <= lanes * pitch)
+                        store(target + j * pitch, square[j]);
+                    else
+                        store_partial(target + j * pitch, square[j], c);
+                continue;
+            }
             T turned[lanes * lanes];
 #pragma GCC unroll 16
             for (int j = 0; j < lanes; ++j)
@@ -117,7 +130,9 @@ FASTNN_INLINE void write_pixels(T* to, const T* from, int64_t w, int64_t c, int6
         return;
     }
     for (int64_t i = 0; i < c; i += lanes)
-        for (int64_t x = 0; x < w; x += lanes) {
+        for (int64_t next = 0; next < w; next += lanes) {
+            const int64_t x =
+                next + lanes > w && w >= lanes ? w - lanes : next; // overlaps the last
             const int64_t channels = c - i < lanes ? c - i : lanes;
             const int64_t pixels = w - x < lanes ? w - x : lanes;
             const T* source = from + x * pitch + i;

@@ -1,4 +1,5 @@
-// Convolution of few input channels, for images stored as planes (NCHW), for one ISA level.
+// Convolution of few input or output channels, for images stored as planes (NCHW), for one ISA
+// level.
 //
 // conv_kernels.cpp puts output channels on the lanes, and would have to turn each result around.
 // Here pixels of a row are on the lanes and output channels are the rows of a tile: for one tap,
@@ -8,6 +9,11 @@
 // the result, 4 N O PY PX bytes.
 // For 1 to 32 channels on 28 x 28: 9.3 us an image with output channels on the lanes, 7.3 with
 // pixels there and row ends as overlapping whole vectors. In large batches memory is the limit.
+//
+// Few output channels leave lanes of conv_kernels.cpp's tiles empty, too: `suit` estimates the
+// cycles of both. Of 216 shapes (1 to 32 channels either way, 8 to 28 pixels, 3 x 3 and 5 x 5) it
+// missed the faster by more than 7 % in 12, most of them of 8 pixels. 16 to 6 channels, 5 x 5 on 10
+// x 10 with all borders: 31 us an image with output channels on the lanes, 15 us here.
 #include "conv/planar.h"
 
 #include "conv/patch.h"
@@ -94,15 +100,16 @@ void compute(const TapConv<T>& c) {
                     weight_offset[i * c.taps_y + tap] = i * c.weight_c + c.weight_y[tap];
                     plane_offset[i * c.taps_y + tap] = (i * at.h + c.dy[tap] - min_dy) * width;
                 }
-            for (int64_t y = first; y < last; ++y)
-                for (int64_t x = 0; x < d.w; x += kTileColumns<T>) {
-                    const int64_t columns = min64(kTileColumns<T>, d.w - x);
-                    a.b = planes.as<T>() + (y - first) * c.step_y * width + x;
-                    for (int64_t tile = 0; tile < tiles; ++tile) {
-                        const int64_t o = tile * out / tiles;
-                        const int64_t rows = (tile + 1) * out / tiles - o;
-                        const int64_t channel = group * out + o;
-                        a.a = c.weight + group * c.weight_group + o * c.weight_o + c.weight_x[0];
+            // Results are written some planes at a time: a few streams.
+            for (int64_t tile = 0; tile < tiles; ++tile) {
+                const int64_t o = tile * out / tiles;
+                const int64_t rows = (tile + 1) * out / tiles - o;
+                const int64_t channel = group * out + o;
+                a.a = c.weight + group * c.weight_group + o * c.weight_o + c.weight_x[0];
+                for (int64_t y = first; y < last; ++y)
+                    for (int64_t x = 0; x < d.w; x += kTileColumns<T>) {
+                        const int64_t columns = min64(kTileColumns<T>, d.w - x);
+                        a.b = planes.as<T>() + (y - first) * c.step_y * width + x;
                         const TileOut<T> to = {d.data + n * d.n_stride + channel * d.c_stride +
                                                    y * d.h_stride + x,
                                                d.c_stride,
@@ -114,11 +121,69 @@ void compute(const TapConv<T>& c) {
                                                c.relu};
                         micro_kernels<T>().of[rows - 1][columns > kLanes<T> ? 1 : 0](a, to);
                     }
-                }
+            }
         }
     });
 }
 
+// Rows of the source and of the result are contiguous, and neighbouring results read neighbouring
+// pixels.
+template <class T>
+bool serves(const TapConv<T>& c) {
+    bool serves = c.source.w_stride == 1 && c.dest.w_stride == 1 && c.step_x == 1 && c.taps_y > 0 &&
+                  c.taps_x > 0 && (c.dest.c_stride != 1 || c.dest.c == 1);
+    for (int64_t j = 1; serves && j < c.taps_x; ++j)
+        serves = c.dx[j] == c.dx[j - 1] + 1 &&
+                 c.weight_x[j] - c.weight_x[j - 1] == c.weight_x[1] - c.weight_x[0];
+    return serves;
+}
+
+// Cycles of one step in k of a tile: two FMAs, or two loads, of four cycles' latency.
+double step_cycles(int64_t rows, int64_t vectors) {
+    return static_cast<double>(max64(8, max64(rows * vectors, rows + vectors))) / 2;
+}
+
+// Estimated cycles for one image and group: here, less those of conv_kernels.cpp.
+template <class T>
+double more_cycles(const TapConv<T>& c) {
+    constexpr double kTile = 40;    // a call and the stores
+    constexpr double kSegment = 6;  // new pointers
+    constexpr double kTurned = 0.7; // an element turned between planes and channels last
+    constexpr double kCopied = 0.2; // an element of a plane
+    const int64_t in = c.source.c / c.groups, out = c.dest.c / c.groups;
+    const int64_t h = c.dest.h, w = c.dest.w;
+    const double source =
+        static_cast<double>(in * ((h - 1) * c.step_y + c.taps_y) * (w + c.taps_x));
+    const double steps = static_cast<double>(in * c.taps_y * c.taps_x);
+
+    const int64_t tiles = ceil_div(out, kTileRows), rows = ceil_div(out, tiles);
+    const double overhead = kTile + kSegment * static_cast<double>(in * c.taps_y);
+    const int64_t whole = w / kTileColumns<T>, rest = w % kTileColumns<T>;
+    double here = static_cast<double>(whole) * (steps * step_cycles(rows, kTileVectors) + overhead);
+    if (rest > 0)
+        here += steps * step_cycles(rows, rest > kLanes<T> ? 2 : 1) + overhead;
+    here = here * static_cast<double>(h * tiles) + kCopied * source;
+
+    const int64_t panels = out / kTileColumns<T>, last = out % kTileColumns<T>;
+    double there = static_cast<double>(panels) * (steps * step_cycles(kTileRows, 2) + kTile);
+    if (last > 0)
+        there += steps * step_cycles(kTileRows, last > kLanes<T> ? 2 : 1) + kTile;
+    there *= static_cast<double>(ceil_div(h * w, kTileRows));
+    there += kTurned * (source + static_cast<double>(out * h * w));
+    return here - there;
+}
+
+template <class T>
+bool suit(const TapConv<T>& c) {
+    return serves(c) && more_cycles(c) < 0;
+}
+
+bool suit_f32(const TapConv<float>& conv) {
+    return suit(conv);
+}
+bool suit_f64(const TapConv<double>& conv) {
+    return suit(conv);
+}
 void planar_f32(const TapConv<float>& conv) {
     compute(conv);
 }
@@ -128,6 +193,6 @@ void planar_f64(const TapConv<double>& conv) {
 
 } // namespace
 
-const PlanarKernels planar_kernels = {planar_f32, planar_f64};
+const PlanarKernels planar_kernels = {planar_f32, planar_f64, suit_f32, suit_f64};
 
 } // namespace fastnn::FASTNN_ISA

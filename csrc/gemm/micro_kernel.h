@@ -37,6 +37,9 @@ struct TileIn {
     int64_t segments = 1;
     const int64_t* a_offset = nullptr;
     const int64_t* b_offset = nullptr;
+    // For the kernels `gather`: row i of A begins a_rows[i] after a, and its elements lie side by
+    // side (a_row and a_col count for nothing); a_offset is needed, b_offset is not read.
+    const int64_t* a_rows = nullptr;
 };
 
 // Where a tile goes and what is done to it on the way. Biases may be null.
@@ -58,6 +61,7 @@ using MicroKernel = void (*)(const TileIn<T>&, const TileOut<T>&);
 template <class T>
 struct MicroKernels {
     MicroKernel<T> of[kTileRows][kTileVectors];
+    MicroKernel<T> gather[kTileRows][kTileVectors]; // rows of A at any distance from each other
 };
 extern const MicroKernels<float> micro_kernels_f32;
 extern const MicroKernels<double> micro_kernels_f64;

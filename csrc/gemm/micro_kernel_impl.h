@@ -169,9 +169,44 @@ void micro_kernel(const TileIn<T>& in, const TileOut<T>& out) {
     store_tile<T, MR, NV>(acc, step, out);
 }
 
+// The rows of A keep their pointers; the segments move the index that they share.
+template <class T, int MR, int NV>
+void gather_kernel(const TileIn<T>& in, const TileOut<T>& out) {
+    constexpr int lanes = kLanes<T>;
+    Vec<T> acc[MR][NV];
+    const T* a[MR];
+#pragma GCC unroll 16
+    for (int i = 0; i < MR; ++i) {
+        a[i] = in.a + in.a_rows[i];
+#pragma GCC unroll 4
+        for (int j = 0; j < NV; ++j)
+            acc[i][j] = Vec<T>{};
+    }
+    const T* b = in.b;
+    const int64_t b_row = in.b_row;
+    for (int64_t segment = 0; segment < in.segments; ++segment) {
+        const int64_t begin = in.a_offset[segment];
+        for (int64_t p = begin; p < begin + in.k; ++p) {
+            Vec<T> row[NV];
+            for (int j = 0; j < NV; ++j)
+                row[j] = load(b + j * lanes);
+#pragma GCC unroll 16
+            for (int i = 0; i < MR; ++i) {
+                const T x = a[i][p];
+#pragma GCC unroll 4
+                for (int j = 0; j < NV; ++j)
+                    acc[i][j] += x * row[j];
+            }
+            b += b_row;
+        }
+    }
+    store_tile<T, MR, NV>(acc, lanes, out);
+}
+
 template <class T, int... Row>
 constexpr MicroKernels<T> make_micro_kernels(std::integer_sequence<int, Row...>) {
-    return {{{micro_kernel<T, Row + 1, 1>, micro_kernel<T, Row + 1, 2>}...}};
+    return {{{micro_kernel<T, Row + 1, 1>, micro_kernel<T, Row + 1, 2>}...},
+            {{gather_kernel<T, Row + 1, 1>, gather_kernel<T, Row + 1, 2>}...}};
 }
 
 } // namespace fastnn::FASTNN_ISA
