@@ -12,18 +12,18 @@ struct WinogradKernels {
 FASTNN_KERNEL_TABLE(WinogradKernels, winograd_kernels)
 
 // Below this many channels on either side the transforms cost more than they save.
-inline constexpr int64_t kWinogradChannels = 16;
+inline constexpr int64_t kWinogradChannels = 8;
 // Transformed weights are four times the weights: beyond this they are better not read so often.
 inline constexpr int64_t kWinogradWeights = 512 * 512;
 
-// The terms of a weight gradient's sums, at least: as many as the smallest convolution here has.
-inline constexpr int64_t kWinogradTerms = 9 * kWinogradChannels;
+// The terms of a weight gradient's sums, at least.
+inline constexpr int64_t kWinogradTerms = 144;
 
-// Whether 4 x 4 tiles over a result of h x w pixels take at most half of the multiplications.
+// Whether 4 x 4 tiles over a result of h x w pixels take at most two thirds of the multiplications.
 inline bool winograd_suits(int64_t in, int64_t out, int64_t h, int64_t w) {
     const int64_t tiles = ((h + 3) / 4) * ((w + 3) / 4);
     return in >= kWinogradChannels && out >= kWinogradChannels && in * out <= kWinogradWeights &&
-           36 * tiles * 2 <= 9 * h * w;
+           36 * tiles * 3 <= 9 * h * w * 2;
 }
 
 } // namespace fastnn

@@ -25,7 +25,11 @@ namespace fastnn::FASTNN_ISA {
 namespace {
 
 constexpr int64_t kTile = 4, kReach = 6, kElements = kReach * kReach;
-constexpr int64_t kTilesOfChunk = 56;  // about: whole rows of tiles
+constexpr int64_t kConvolveBytes = 450 << 10; // of the transforms of a chunk, about
+constexpr int64_t kGradientBytes = 900 << 10;
+constexpr int64_t kFewestTiles = 12, kMostTiles = 96;
+constexpr int64_t kManyWeights = 1 << 15; // their transforms fill the second-level cache
+constexpr int64_t kFewParts = 4, kChunksOfPart = 4;
 constexpr int64_t kSumBytes = 8 << 20; // for the sums of the parts of a weight gradient
 constexpr int64_t kMostParts = 16;
 
@@ -43,6 +47,17 @@ constexpr int64_t ceil_div(int64_t a, int64_t b) {
 }
 constexpr int64_t whole_vectors(int64_t n) {
     return ceil_div(n, kLane) * kLane;
+}
+// From element to element: an odd number of cache lines, so that the 36 lines that a transform
+// reads or writes at once lie in as many sets of the first-level cache.
+constexpr int64_t element_stride(int64_t floats) {
+    return (ceil_div(floats, 16) | 1) * 16;
+}
+
+// So many that the transforms of all channels take so many bytes.
+constexpr int64_t tiles_of_chunk(int64_t bytes, int64_t channels) {
+    const int64_t tile = kElements * channels * static_cast<int64_t>(sizeof(float));
+    return min64(kMostTiles, max64(kFewestTiles, bytes / tile));
 }
 
 // -- one-dimensional transforms --
@@ -101,11 +116,12 @@ FASTNN_INLINE void weight_transposed(const V (&s)[6], V (&w)[3]) {
     w[2] = (sum2 - sum1) * (1.0f / 6) + s[5];
 }
 
-// Both dimensions: `apply` first down the columns, then along the rows. read(i, j), write(i, j, v).
+// Both dimensions: `apply` first down the columns, then along the rows, which write(i, row) takes.
+// The loops stay loops: unrolled, their addresses and values would fill the stack, not registers.
 template <int From, int To, class Apply, class Read, class Write>
 FASTNN_INLINE void transform(const Apply& apply, const Read& read, const Write& write) {
     V half[To][From];
-#pragma GCC unroll 6
+#pragma GCC unroll 1
     for (int j = 0; j < From; ++j) {
         V column[From], t[To];
 #pragma GCC unroll 6
@@ -116,28 +132,40 @@ FASTNN_INLINE void transform(const Apply& apply, const Read& read, const Write& 
         for (int i = 0; i < To; ++i)
             half[i][j] = t[i];
     }
-#pragma GCC unroll 6
+#pragma GCC unroll 1
     for (int i = 0; i < To; ++i) {
-        V t[To];
-        apply(half[i], t);
+        V row[From], t[To];
 #pragma GCC unroll 6
-        for (int j = 0; j < To; ++j)
-            write(i, j, t[j]);
+        for (int j = 0; j < From; ++j)
+            row[j] = half[i][j];
+        apply(row, t);
+        write(i, t);
     }
+}
+
+// Six elements, one after the other.
+FASTNN_INLINE void store_elements(float* to, int64_t element, const V (&t)[6]) {
+#pragma GCC unroll 6
+    for (int j = 0; j < 6; ++j)
+        store(to + j * element, t[j]);
 }
 
 // -- the parts of both algorithms --
 
 // Rows of tiles, of all images one after the other.
 struct Tiles {
-    int64_t y, x;       // in an image
-    int64_t rows;       // of tiles, in all
-    int64_t chunk_rows; // in a chunk
+    int64_t y, x;        // in an image
+    int64_t rows;        // of tiles, in all
+    int64_t chunk_rows;  // in a chunk
+    int64_t last_column; // where the last tile of a row begins
 
-    Tiles(int64_t n, int64_t h, int64_t w)
+    // With `inside`, the last tile of a row overlaps the one before rather than the image's edge.
+    Tiles(int64_t n, int64_t h, int64_t w, bool inside, int64_t tiles_of_chunk)
         : y(ceil_div(h, kTile)), x(ceil_div(w, kTile)), rows(n * y),
-          chunk_rows(max64(1, kTilesOfChunk / x)) {}
+          chunk_rows(max64(1, tiles_of_chunk / x)),
+          last_column(inside ? max64(0, w - kTile) : (x - 1) * kTile) {}
     int64_t most() const { return chunk_rows * x; }
+    int64_t column(int64_t tile) const { return min64(tile * kTile, last_column); }
 };
 
 // The pixels under a chunk's tiles, channels last: the image itself where it lies so, else a copy,
@@ -175,17 +203,24 @@ class Pixels {
         return row + count;
     }
 
-    // The pixels of the square that begins at (y, x) of the prepared image; zeros outside of it.
+    // Whether the square at (y, x) lies in the image.
+    bool inside(int64_t side, int64_t y, int64_t x) const {
+        return y >= 0 && y + side <= image_.h && x >= 0 && x + side <= image_.w;
+    }
+    // The pixel (y, x) of the prepared image.
+    const float* pixel(int64_t y, int64_t x) const {
+        return base_ + (y - top_) * h_stride_ + x * w_stride_;
+    }
+    int64_t h_stride() const { return h_stride_; }
+    int64_t w_stride() const { return w_stride_; }
+
+    // The pixels of the square at (y, x), zeros outside of the image.
     template <int Side>
-    FASTNN_INLINE void square(int64_t y, int64_t x, const float* (&pixels)[Side * Side]) const {
+    void square(int64_t y, int64_t x, const float* (&pixels)[Side * Side]) const {
         for (int i = 0; i < Side; ++i)
-            for (int j = 0; j < Side; ++j) {
-                const bool inside =
-                    y + i >= 0 && y + i < image_.h && x + j >= 0 && x + j < image_.w;
+            for (int j = 0; j < Side; ++j)
                 pixels[i * Side + j] =
-                    inside ? base_ + (y + i - top_) * h_stride_ + (x + j) * w_stride_
-                           : outside_.as<float>();
-            }
+                    inside(1, y + i, x + j) ? pixel(y + i, x + j) : outside_.as<float>();
     }
 
   private:
@@ -206,96 +241,184 @@ class Pixels {
 // channels filled up to whole vectors.
 template <int Side, class Apply>
 FASTNN_INLINE void transform_tiles(const Apply& apply, Pixels& source, int64_t dy, int64_t dx,
-                                   const Tiles& tiles, int64_t begin, int64_t end, float* to) {
+                                   const Tiles& tiles, int64_t begin, int64_t end, float* to,
+                                   int64_t element) {
     const int64_t pitch = source.pitch();
-    const int64_t element = tiles.most() * pitch;
+    const auto all_channels = [&](const auto& read) __attribute__((always_inline)) {
+        for (int64_t c = 0; c < pitch; c += kLane) {
+            transform<Side, kReach>(
+                apply, [&](int i, int j) __attribute__((always_inline)) { return read(i, j, c); },
+                [&](int i, const V(&row)[6]) __attribute__((always_inline)) {
+                    store_elements(to + c + i * 6 * element, element, row);
+                });
+        }
+    };
     for (int64_t row = begin; row < end;) {
         const int64_t stop = source.prepare(row, end, dy);
-        for (; row < stop; ++row)
+        const int64_t h = source.h_stride(), w = source.w_stride();
+        for (int64_t y = row % tiles.y * kTile + dy; row < stop; ++row, y += kTile)
             for (int64_t tile = 0; tile < tiles.x; ++tile, to += pitch) {
-                const float* pixels[Side * Side];
-                source.square<Side>(row % tiles.y * kTile + dy, tile * kTile + dx, pixels);
-                for (int64_t c = 0; c < pitch; c += kLane)
-                    transform<Side, kReach>(
-                        apply,
-                        [&](int i, int j) __attribute__((always_inline)) {
-                            return load(pixels[i * Side + j] + c);
-                        },
-                        [&](int i, int j, V v) __attribute__((always_inline)) {
-                            store(to + (i * kReach + j) * element + c, v);
-                        });
+                const int64_t x = tiles.column(tile) + dx;
+                if (source.inside(Side, y, x)) {
+                    const float* corner = source.pixel(y, x);
+                    all_channels([&](int i, int j, int64_t c) __attribute__((always_inline)) {
+                        return load(corner + i * h + j * w + c);
+                    });
+                } else {
+                    const float* pixels[Side * Side];
+                    source.square<Side>(y, x, pixels);
+                    all_channels([&](int i, int j, int64_t c) __attribute__((always_inline)) {
+                        return load(pixels[i * Side + j] + c);
+                    });
+                }
             }
     }
 }
 
 void transform_source(Pixels& source, int64_t dy, int64_t dx, const Tiles& tiles, int64_t begin,
-                      int64_t end, float* to) {
+                      int64_t end, float* to, int64_t element) {
     const auto apply = [](const V(&d)[6], V(&t)[6])
                            __attribute__((always_inline)) { input_transform(d, t); };
-    transform_tiles<6>(apply, source, dy, dx, tiles, begin, end, to);
+    transform_tiles<6>(apply, source, dy, dx, tiles, begin, end, to, element);
 }
 
-void transform_gradient(Pixels& g, const Tiles& tiles, int64_t begin, int64_t end, float* to) {
+void transform_gradient(Pixels& g, const Tiles& tiles, int64_t begin, int64_t end, float* to,
+                        int64_t element) {
     const auto apply = [](const V(&d)[4], V(&t)[6])
                            __attribute__((always_inline)) { output_transposed(d, t); };
-    transform_tiles<4>(apply, g, 0, 0, tiles, begin, end, to);
+    transform_tiles<4>(apply, g, 0, 0, tiles, begin, end, to, element);
 }
 
 // -- convolution --
 
-// [element][panel][c][channels of the panel]
-void transform_weights(const TapConv<float>& conv, int64_t panels, float* to) {
+// The taps of a pair of channels, in memory and in a buffer.
+struct Taps {
+    int64_t at[9];   // from the weight of the first tap in memory, of tap (i, j) at i * 3 + j
+    int64_t slot[9]; // where it goes
+    bool compact;    // they are 9 neighbours, in any order
+
+    explicit Taps(const TapConv<float>& conv) : compact(true) {
+        for (int64_t tap = 0; tap < 9; ++tap) {
+            at[tap] = conv.weight_y[tap / 3] + conv.weight_x[tap % 3];
+            compact = compact && at[tap] < 9;
+        }
+        for (int64_t tap = 0; tap < 9; ++tap)
+            slot[tap] = compact ? at[tap] : tap;
+    }
+
+    // A vector of `count` output channels for each.
+    FASTNN_INLINE void read(const float* weight, int64_t stride, int64_t count,
+                            float (&to)[9 * kLane]) const {
+        if constexpr (kLane < 9)
+            if (compact && count == kLane) {
+                for (int64_t first = 0;; first = min64(first + kLane, 9 - kLane)) {
+                    V square[kLane];
+#pragma GCC unroll 8
+                    for (int lane = 0; lane < kLane; ++lane)
+                        square[lane] = load(weight + lane * stride + first);
+                    transpose(square);
+#pragma GCC unroll 8
+                    for (int tap = 0; tap < kLane; ++tap)
+                        store(to + (first + tap) * kLane, square[tap]);
+                    if (first == 9 - kLane)
+                        return;
+                }
+            }
+        for (int64_t tap = 0; tap < 9; ++tap)
+            for (int64_t lane = 0; lane < kLane; ++lane)
+                to[slot[tap] * kLane + lane] = lane < count ? weight[at[tap] + lane * stride] : 0;
+    }
+};
+
+// To [element][panel][c][channels of the panel].
+void transform_weights(const TapConv<float>& conv, int64_t panels, float* to, int64_t element) {
     const int64_t in = conv.source.c, out = conv.dest.c;
     const int64_t panel_size = in * kTileColumns<float>;
-    parallel_range(panels * in, max64(1, 256), [&](int64_t begin, int64_t end) {
+    const Taps taps(conv);
+    parallel_range(panels * in, 256, [&](int64_t begin, int64_t end) {
         for (int64_t item = begin; item < end; ++item) {
             const int64_t panel = item / in, c = item % in;
             const int64_t o0 = panel * kTileColumns<float>;
             const int64_t width = min64(kTileColumns<float>, whole_vectors(out - o0));
             for (int64_t o = o0; o < o0 + width; o += kLane) {
-                const int64_t count = min64(kLane, out - o);
-                const float* weight = conv.weight + o * conv.weight_o + c * conv.weight_c;
+                float weights[9 * kLane];
+                taps.read(conv.weight + o * conv.weight_o + c * conv.weight_c, conv.weight_o,
+                          min64(kLane, out - o), weights);
                 float* target = to + panel * panel_size + c * width + (o - o0);
                 transform<3, 6>([](const V(&w)[3], V(&t)[6])
                                     __attribute__((always_inline)) { weight_transform(w, t); },
                                 [&](int i, int j) __attribute__((always_inline)) {
-                                    const float* tap = weight + conv.weight_y[i] + conv.weight_x[j];
-                                    V v = {};
-                                    for (int64_t lane = 0; lane < count; ++lane)
-                                        v[lane] = tap[lane * conv.weight_o];
-                                    return v;
+                                    return load(weights + taps.slot[i * 3 + j] * kLane);
                                 },
-                                [&](int i, int j, V v) __attribute__((always_inline)) {
-                                    store(target + (i * 6 + j) * panels * panel_size, v);
+                                [&](int i, const V(&row)[6]) __attribute__((always_inline)) {
+                                    store_elements(target + i * 6 * element, element, row);
                                 });
             }
         }
     });
 }
 
-// Results of one row of tiles, from [element][tile][o] to pixels with the channels last.
-void transform_results(const TapConv<float>& conv, const float* products, int64_t element,
-                       int64_t tiles_x, float* to, int64_t h_stride, int64_t w_stride,
-                       int64_t rows) {
+// 4 pixels of kLane channels, of which `count` exist, to an image whose rows are contiguous.
+FASTNN_INLINE void store_planar(float* to, int64_t c_stride, V (&pixels)[kTile], int64_t count) {
+    typedef float Four __attribute__((vector_size(16)));
+    constexpr auto lanes = std::make_integer_sequence<int, kLane>();
+    // Squares of 4 x 4: then vector i holds, four lanes each, the channels i, i + 4, ...
+    swap_blocks<2>(pixels[0], pixels[2], lanes);
+    swap_blocks<2>(pixels[1], pixels[3], lanes);
+    swap_blocks<1>(pixels[0], pixels[1], lanes);
+    swap_blocks<1>(pixels[2], pixels[3], lanes);
+#pragma GCC unroll 4
+    for (int64_t c = 0; c < kLane; c += 4)
+#pragma GCC unroll 4
+        for (int i = 0; i < 4; ++i)
+            if (count == kLane || c + i < count) {
+                Four four;
+                __builtin_memcpy(&four, reinterpret_cast<const float*>(&pixels[i]) + c,
+                                 sizeof four);
+                __builtin_memcpy(to + (c + i) * c_stride, &four, sizeof four);
+            }
+}
+
+// Where the results of a row of tiles go.
+struct Target {
+    float* data;
+    int64_t c_stride, h_stride, w_stride;
+    int64_t rows; // that exist
+};
+
+// Results of one row of tiles, from [element][tile][o]: to pixels with the channels last, in whole
+// vectors, or to planes.
+template <bool planar>
+void transform_results(const TapConv<float>& conv, const Tiles& tiles, const float* products,
+                       int64_t element, const Target& to) {
     const int64_t out = conv.dest.c, pitch = whole_vectors(out);
     const V least = broadcast(conv.relu ? 0.0f : -__builtin_inff());
-    for (int64_t tile = 0; tile < tiles_x; ++tile) {
-        const int64_t columns = conv.dest.w - tile * kTile;
+    for (int64_t tile = 0; tile < tiles.x; ++tile)
         for (int64_t o = 0; o < pitch; o += kLane) {
             const float* from = products + tile * pitch + o;
-            float* target = to + tile * kTile * w_stride + o;
-            const V bias = conv.bias ? load_partial(conv.bias + o, min64(kLane, out - o)) : V{};
-            transform<6, 4>(
-                [](const V(&m)[6], V(&y)[4])
-                    __attribute__((always_inline)) { output_transform(m, y); },
-                [&](int i, int j)
-                    __attribute__((always_inline)) { return load(from + (i * 6 + j) * element); },
-                [&](int i, int j, V v) __attribute__((always_inline)) {
-                    if (i < rows && j < columns)
-                        store(target + i * h_stride + j * w_stride, max(least, v + bias));
-                });
+            float* pixel = to.data + tiles.column(tile) * to.w_stride + o * to.c_stride;
+            const int64_t count = min64(kLane, out - o);
+            const V bias = conv.bias ? load_partial(conv.bias + o, count) : V{};
+            transform<6, 4>([](const V(&m)[6], V(&y)[4])
+                                __attribute__((always_inline)) { output_transform(m, y); },
+                            [&](int i, int j) __attribute__((always_inline)) {
+                                return load(from + (i * 6 + j) * element);
+                            },
+                            [&](int i, V(&y)[4]) __attribute__((always_inline)) {
+                                if (i >= to.rows)
+                                    return;
+#pragma GCC unroll 4
+                                for (int j = 0; j < kTile; ++j)
+                                    y[j] = max(least, y[j] + bias);
+                                float* row = pixel + i * to.h_stride;
+                                if constexpr (planar)
+                                    store_planar(row, to.c_stride, y, count);
+                                else
+#pragma GCC unroll 4
+                                    for (int j = 0; j < kTile; ++j)
+                                        store(row + j * to.w_stride, y[j]);
+                            });
         }
-    }
 }
 
 void convolve(const TapConv<float>& conv) {
@@ -303,18 +426,27 @@ void convolve(const TapConv<float>& conv) {
     const int64_t in = conv.source.c, in_pitch = whole_vectors(in);
     const int64_t out = d.c, out_pitch = whole_vectors(out);
     const int64_t panels = ceil_div(out, kTileColumns<float>);
-    const Tiles tiles(d.n, d.h, d.w);
-    const Scratch weights(static_cast<size_t>(kElements * panels * in * kTileColumns<float>) *
-                          sizeof(float));
-    transform_weights(conv, panels, weights.as<float>());
+    if (d.n * ceil_div(d.h, kTile) * ceil_div(d.w, kTile) < (in * out < kManyWeights ? 2 : 16))
+        return conv_kernels.taps_f32(conv); // the weights' transform would not pay
+    const int64_t weight_element = element_stride(panels * in * kTileColumns<float>);
+    const Scratch weights(static_cast<size_t>(kElements * weight_element) * sizeof(float));
+    transform_weights(conv, panels, weights.as<float>(), weight_element);
 
-    const int64_t most = tiles.most();
+    const Tiles tiles(d.n, d.h, d.w, true, tiles_of_chunk(kConvolveBytes, in_pitch + out_pitch));
+    const int64_t source_element = element_stride(tiles.most() * in_pitch);
+    const int64_t product_element = element_stride(tiles.most() * out_pitch);
+    // Straight into the result where its channels or its pixels are contiguous; else by a copy.
+    const bool direct = d.w >= kTile && d.c_stride == 1 && out == out_pitch;
+    const bool planar = d.w >= kTile && d.w_stride == 1 && !direct;
+    const int64_t copy_row = max64(d.w, kTile) * out_pitch;
+    const int64_t copy_floats = direct || planar ? 0 : kTile * copy_row;
     parallel_range(tiles.rows, tiles.chunk_rows, [&](int64_t begin, int64_t end) {
         const int64_t count = (end - begin) * tiles.x;
         Pixels source(conv.source, tiles, kReach);
-        const Scratch sources(static_cast<size_t>(kElements * most * in_pitch) * sizeof(float));
-        const Scratch products(static_cast<size_t>(kElements * most * out_pitch) * sizeof(float));
-        transform_source(source, conv.dy[0], conv.dx[0], tiles, begin, end, sources.as<float>());
+        const Scratch sources(static_cast<size_t>(kElements * source_element) * sizeof(float));
+        const Scratch products(static_cast<size_t>(kElements * product_element) * sizeof(float));
+        transform_source(source, conv.dy[0], conv.dx[0], tiles, begin, end, sources.as<float>(),
+                         source_element);
         const int64_t groups = ceil_div(count, kTileRows);
         TileIn<float> a{};
         a.k = in;
@@ -324,14 +456,15 @@ void convolve(const TapConv<float>& conv) {
             for (int64_t panel = 0; panel < panels; ++panel) {
                 const int64_t o = panel * kTileColumns<float>;
                 const int64_t width = min64(kTileColumns<float>, out_pitch - o);
-                a.b = weights.as<float>() + (element * panels + panel) * in * kTileColumns<float>;
+                a.b = weights.as<float>() + element * weight_element +
+                      panel * in * kTileColumns<float>;
                 a.b_row = width;
                 for (int64_t group = 0; group < groups; ++group) {
                     const int64_t tile = group * count / groups;
                     const int64_t rows = (group + 1) * count / groups - tile;
-                    a.a = sources.as<float>() + (element * most + tile) * in_pitch;
-                    const TileOut<float> to = {products.as<float>() +
-                                                   (element * most + tile) * out_pitch + o,
+                    a.a = sources.as<float>() + element * source_element + tile * in_pitch;
+                    const TileOut<float> to = {products.as<float>() + element * product_element +
+                                                   tile * out_pitch + o,
                                                out_pitch,
                                                1,
                                                width,
@@ -342,22 +475,23 @@ void convolve(const TapConv<float>& conv) {
                     micro_kernels<float>().of[rows - 1][width > kLane ? 1 : 0](a, to);
                 }
             }
-        // Straight into the result if its channels are last and whole vectors, else through a copy.
-        const bool direct = d.c_stride == 1 && out == out_pitch;
-        const Scratch results(static_cast<size_t>(direct ? 0 : kTile * d.w * out_pitch) *
-                              sizeof(float));
+        const Scratch copy(static_cast<size_t>(copy_floats) * sizeof(float));
         for (int64_t row = begin; row < end; ++row) {
             const float* from = products.as<float>() + (row - begin) * tiles.x * out_pitch;
             const int64_t n = row / tiles.y, y = row % tiles.y * kTile;
             const int64_t rows = min64(kTile, d.h - y);
+            const Target target = {d.data + n * d.n_stride + y * d.h_stride, d.c_stride, d.h_stride,
+                                   d.w_stride, rows};
             if (direct) {
-                transform_results(conv, from, most * out_pitch, tiles.x,
-                                  d.data + n * d.n_stride + y * d.h_stride, d.h_stride, d.w_stride,
-                                  rows);
+                transform_results<false>(conv, tiles, from, product_element, target);
+            } else if (planar) {
+                transform_results<true>(conv, tiles, from, product_element, target);
             } else {
-                transform_results(conv, from, most * out_pitch, tiles.x, results.as<float>(),
-                                  d.w * out_pitch, out_pitch, rows);
-                write_window(d, n, results.as<float>(), Window{y, 0, rows, d.w, out_pitch});
+                transform_results<false>(conv, tiles, from, product_element,
+                                         {copy.as<float>(), 1, copy_row, out_pitch, rows});
+                for (int64_t i = 0; i < rows; ++i)
+                    write_window(d, n, copy.as<float>() + i * copy_row,
+                                 Window{y + i, 0, 1, d.w, out_pitch});
             }
         }
     });
@@ -368,25 +502,30 @@ void convolve(const TapConv<float>& conv) {
 void weight_gradient(const WeightGrad<float>& w) {
     const int64_t in = w.x.c, in_pitch = whole_vectors(in);
     const int64_t out = w.g.c, out_pitch = whole_vectors(out);
-    const Tiles tiles(w.g.n, w.g.h, w.g.w);
-    const int64_t most = tiles.most();
-    const int64_t size = kElements * in * out_pitch; // of a sum: [element][c][o]
+    const Tiles tiles(w.g.n, w.g.h, w.g.w, false,
+                      tiles_of_chunk(kGradientBytes, in_pitch + out_pitch));
+    const int64_t source_element = element_stride(tiles.most() * in_pitch);
+    const int64_t gradient_element = element_stride(tiles.most() * out_pitch);
+    const int64_t sum_element = element_stride(in * out_pitch);
+    const int64_t size = kElements * sum_element; // of a sum: [element][c][o]
     const int64_t chunks = ceil_div(tiles.rows, tiles.chunk_rows);
-    const int64_t parts = max64(1, min64(min64(chunks, kMostParts),
-                                         kSumBytes / (size * static_cast<int64_t>(sizeof(float)))));
+    const int64_t parts =
+        max64(1, min64(min64(min64(chunks, max64(kFewParts, chunks / kChunksOfPart)), kMostParts),
+                       kSumBytes / (size * static_cast<int64_t>(sizeof(float)))));
     const Scratch sums(static_cast<size_t>(parts * size) * sizeof(float));
     parallel_for(parts, [&](int64_t part) {
         Pixels source(w.x, tiles, kReach), gradient(w.g, tiles, kTile);
-        const Scratch sources(static_cast<size_t>(kElements * most * in_pitch) * sizeof(float));
-        const Scratch gradients(static_cast<size_t>(kElements * most * out_pitch) * sizeof(float));
+        const Scratch sources(static_cast<size_t>(kElements * source_element) * sizeof(float));
+        const Scratch gradients(static_cast<size_t>(kElements * gradient_element) * sizeof(float));
         float* const sum = sums.as<float>() + part * size;
         const int64_t first = part * chunks / parts, last = (part + 1) * chunks / parts;
         for (int64_t chunk = first; chunk < last; ++chunk) {
             const int64_t begin = chunk * tiles.chunk_rows;
             const int64_t end = min64(tiles.rows, begin + tiles.chunk_rows);
             transform_source(source, -w.shape.padding_h, -w.shape.padding_w, tiles, begin, end,
-                             sources.as<float>());
-            transform_gradient(gradient, tiles, begin, end, gradients.as<float>());
+                             sources.as<float>(), source_element);
+            transform_gradient(gradient, tiles, begin, end, gradients.as<float>(),
+                               gradient_element);
             TileIn<float> a{};
             a.k = (end - begin) * tiles.x;
             a.a_row = 1;
@@ -396,12 +535,12 @@ void weight_gradient(const WeightGrad<float>& w) {
             for (int64_t element = 0; element < kElements; ++element)
                 for (int64_t o = 0; o < out_pitch; o += kTileColumns<float>) {
                     const int64_t width = min64(kTileColumns<float>, out_pitch - o);
-                    a.b = gradients.as<float>() + element * most * out_pitch + o;
+                    a.b = gradients.as<float>() + element * gradient_element + o;
                     for (int64_t group = 0; group < groups; ++group) {
                         const int64_t c = group * in / groups;
                         const int64_t rows = (group + 1) * in / groups - c;
-                        a.a = sources.as<float>() + element * most * in_pitch + c;
-                        const TileOut<float> to = {sum + (element * in + c) * out_pitch + o,
+                        a.a = sources.as<float>() + element * source_element + c;
+                        const TileOut<float> to = {sum + element * sum_element + c * out_pitch + o,
                                                    out_pitch,
                                                    1,
                                                    width,
@@ -424,13 +563,14 @@ void weight_gradient(const WeightGrad<float>& w) {
             transform<6, 3>([](const V(&s)[6], V(&t)[3])
                                 __attribute__((always_inline)) { weight_transposed(s, t); },
                             [&](int i, int j) __attribute__((always_inline)) {
-                                V v = load(from + (i * 6 + j) * in * out_pitch);
+                                V v = load(from + (i * 6 + j) * sum_element);
                                 for (int64_t part = 1; part < parts; ++part)
-                                    v += load(from + part * size + (i * 6 + j) * in * out_pitch);
+                                    v += load(from + part * size + (i * 6 + j) * sum_element);
                                 return v;
                             },
-                            [&](int i, int j, V v) __attribute__((always_inline)) {
-                                store(taps + (i * 3 + j) * kLane, v);
+                            [&](int i, const V(&row)[3]) __attribute__((always_inline)) {
+                                for (int j = 0; j < 3; ++j)
+                                    store(taps + (i * 3 + j) * kLane, row[j]);
                             });
             for (int64_t lane = 0; lane < min64(kLane, out - o); ++lane)
                 for (int64_t tap = 0; tap < 9; ++tap)

@@ -68,6 +68,10 @@ CASES = [
     Case((2, 70, 5, 6), 24, stride=(2, 2), padding=(1, 1)),
     Case((2, 6, 14, 14), 16, kernel=(5, 5)),
     Case((2, 16, 10, 11), 2, kernel=(5, 5), padding=(2, 2)),
+    Case((3, 20, 11, 6), 18, padding=(1, 1)),
+    Case((20, 16, 3, 3), 21, padding=(1, 1)),
+    Case((20, 16, 4, 2), 16, padding=(1, 1)),
+    Case((2, 16, 14, 13), 17, kernel=(6, 6), stride=(2, 2), padding=(2, 2)),
     Case((0, 3, 8, 8), 4),
     Case((2, 3, 8, 8), 0),
     Case((2, 0, 8, 8), 4),
@@ -131,7 +135,7 @@ def test_conv2d(isa: str, dtype: Any, rng: Any, case: Case) -> None:
     check_case(case, dtype, rng, both_layouts)
 
 
-@pytest.mark.parametrize("case", [CASES[3], CASES[5], CASES[9]], ids=str)
+@pytest.mark.parametrize("case", [CASES[3], CASES[5], CASES[9], CASES[20], CASES[21]], ids=str)
 def test_layouts(isa: str, dtype: Any, rng: Any, case: Case) -> None:
     check_case(case, dtype, rng, layouts)
 
