@@ -9,11 +9,27 @@
 // Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks" (2015).
 //
 // A chunk is some rows of tiles, so few that their transforms stay in the second-level cache. All
-// transforms work on vectors of channels, on windows with the channels last.
-// The price: rounding errors a few times those of the direct sum (still far below eps * terms), and
-// a NaN or an infinity reaches all 16 results of a tile that it touches.
-// Reached on one core with a peak of 117 GFLOP/s, counted as the direct sum's FLOPs: 280 forward
-// and input gradient, 220 weight gradient (64 channels, 16 x 16, NHWC); 240 and 185 in NCHW.
+// transforms work on vectors of channels, on windows with the channels last; a planar result is
+// turned in registers, 4 x 4 pixels and channels at a time. The transforms are bound by their loads
+// and stores: loops over columns and over rows around one that stays in memory, few addresses, and
+// elements an odd number of cache lines apart.
+//
+// The points of interpolation are 0, +-sqrt(1/2), +-sqrt(2) and infinity. The largest errors are
+// then up to about twice those of the direct sum, 0.1 to 0.3 eps * terms * max |x| * max |w|; by 0,
+// +-1, +-2 they were 5 times as large. A NaN or an infinity reaches all 16 results of a tile that
+// it touches.
+//
+// Reached on one of 2 cores of Zen 4 with AVX2 at a peak of 80 to 88 GFLOP/s, batch 64, NCHW,
+// counted as the direct sum's GFLOP/s; in brackets with the transforms unrolled, elements any
+// distance apart and copies to turn the results:
+//                                  forward     weight gradient
+//     32 to 64 channels, 13 x 13   168 (148)   150 (102)
+//     64 to 64, 8 x 8              220 (180)   195 (150)
+//     64 to 64, 32 x 32            220 (205)   213 (185)
+// Of the first, the products, at the peak, take 58 %, the results' transform 24 %, the copy to
+// channels last 11 %, the source's transform 5 %; to write results to memory is 7 to 14 % of all.
+// Where the weights' transforms outgrow the cache (256 to 256), chunks of 48 tiles rather than 12
+// take a fifth less.
 #include "conv/winograd.h"
 
 #include "conv/patch.h"
@@ -27,8 +43,9 @@ namespace {
 constexpr int64_t kTile = 4, kReach = 6, kElements = kReach * kReach;
 constexpr int64_t kConvolveBytes = 450 << 10; // of the transforms of a chunk, about
 constexpr int64_t kGradientBytes = 900 << 10;
-constexpr int64_t kFewestTiles = 12, kMostTiles = 96;
+constexpr int64_t kMostTiles = 96;
 constexpr int64_t kManyWeights = 1 << 15; // their transforms fill the second-level cache
+constexpr int64_t kSharedWork = 1 << 19;  // multiplications of an element that are worth a thread
 constexpr int64_t kFewParts = 4, kChunksOfPart = 4;
 constexpr int64_t kSumBytes = 8 << 20; // for the sums of the parts of a weight gradient
 constexpr int64_t kMostParts = 16;
@@ -54,53 +71,56 @@ constexpr int64_t element_stride(int64_t floats) {
     return (ceil_div(floats, 16) | 1) * 16;
 }
 
-// So many that the transforms of all channels take so many bytes.
-constexpr int64_t tiles_of_chunk(int64_t bytes, int64_t channels) {
-    const int64_t tile = kElements * channels * static_cast<int64_t>(sizeof(float));
-    return min64(kMostTiles, max64(kFewestTiles, bytes / tile));
+// So many that their transforms take so many bytes; but where all that belongs to the weights does
+// not fit in the second-level cache, enough to be worth its way there.
+constexpr int64_t tiles_of_chunk(int64_t bytes, int64_t in, int64_t out) {
+    const int64_t tile = kElements * (in + out) * static_cast<int64_t>(sizeof(float));
+    return min64(kMostTiles, max64(in * out < kManyWeights ? 12 : 48, bytes / tile));
 }
 
-// -- one-dimensional transforms --
+// -- one-dimensional transforms: by the points 0, +-kA, +-kB and infinity --
+
+constexpr float kA = 0.70710678f, kB = 1.41421356f; // sqrt(1/2), sqrt(2)
 
 // B^T d: 6 to 6.
 FASTNN_INLINE void input_transform(const V (&d)[6], V (&t)[6]) {
-    const V even = d[4] - 4 * d[2], odd = d[3] - 4 * d[1];
-    const V near = d[4] - d[2], far = 2 * (d[3] - d[1]);
-    t[0] = 4 * d[0] - 5 * d[2] + d[4];
-    t[1] = even + odd;
-    t[2] = even - odd;
-    t[3] = near + far;
-    t[4] = near - far;
-    t[5] = 4 * d[1] - 5 * d[3] + d[5];
+    const V even = d[4] - 2 * d[2], odd = d[3] - 2 * d[1];
+    const V even2 = d[4] - 0.5f * d[2], odd2 = d[3] - 0.5f * d[1];
+    t[0] = d[0] + d[4] - 2.5f * d[2];
+    t[1] = even + kA * odd;
+    t[2] = even - kA * odd;
+    t[3] = even2 + kB * odd2;
+    t[4] = even2 - kB * odd2;
+    t[5] = d[1] + d[5] - 2.5f * d[3];
 }
 
 // A^T m: 6 to 4.
 FASTNN_INLINE void output_transform(const V (&m)[6], V (&y)[4]) {
-    const V s1 = m[1] + m[2], d1 = m[1] - m[2];
-    const V s2 = m[3] + m[4], d2 = m[3] - m[4];
+    const V s1 = m[1] + m[2], d1 = kA * (m[1] - m[2]);
+    const V s2 = m[3] + m[4], d2 = kB * (m[3] - m[4]);
     y[0] = m[0] + s1 + s2;
-    y[1] = d1 + 2 * d2;
-    y[2] = s1 + 4 * s2;
-    y[3] = d1 + 8 * d2 + m[5];
+    y[1] = d1 + d2;
+    y[2] = 0.5f * s1 + 2 * s2;
+    y[3] = 0.5f * d1 + 2 * d2 + m[5];
 }
 
 // A g: 4 to 6, the transpose of output_transform.
 FASTNN_INLINE void output_transposed(const V (&g)[4], V (&t)[6]) {
-    const V even = g[0] + g[2], odd = g[1] + g[3];
-    const V even2 = g[0] + 4 * g[2], odd2 = 2 * g[1] + 8 * g[3];
+    const V even = g[0] + 0.5f * g[2], odd = g[1] + 0.5f * g[3];
+    const V even2 = g[0] + 2 * g[2], odd2 = g[1] + 2 * g[3];
     t[0] = g[0];
-    t[1] = even + odd;
-    t[2] = even - odd;
-    t[3] = even2 + odd2;
-    t[4] = even2 - odd2;
+    t[1] = even + kA * odd;
+    t[2] = even - kA * odd;
+    t[3] = even2 + kB * odd2;
+    t[4] = even2 - kB * odd2;
     t[5] = g[3];
 }
 
 // G w: 3 to 6.
 FASTNN_INLINE void weight_transform(const V (&w)[3], V (&t)[6]) {
-    const V even = (w[0] + w[2]) * (-1.0f / 6), odd = w[1] * (1.0f / 6);
-    const V even2 = w[0] * (1.0f / 24) + w[2] * (1.0f / 6), odd2 = w[1] * (1.0f / 12);
-    t[0] = w[0] * 0.25f;
+    const V even = w[0] * (-2.0f / 3) - w[2] * (1.0f / 3), odd = w[1] * (kA * 2 / 3);
+    const V even2 = w[0] * (1.0f / 6) + w[2] * (1.0f / 3), odd2 = w[1] * (kB / 6);
+    t[0] = w[0];
     t[1] = even - odd;
     t[2] = even + odd;
     t[3] = even2 + odd2;
@@ -111,9 +131,9 @@ FASTNN_INLINE void weight_transform(const V (&w)[3], V (&t)[6]) {
 // G^T s: 6 to 3, its transpose.
 FASTNN_INLINE void weight_transposed(const V (&s)[6], V (&w)[3]) {
     const V sum1 = s[1] + s[2], sum2 = s[3] + s[4];
-    w[0] = s[0] * 0.25f - sum1 * (1.0f / 6) + sum2 * (1.0f / 24);
-    w[1] = (s[2] - s[1]) * (1.0f / 6) + (s[3] - s[4]) * (1.0f / 12);
-    w[2] = (sum2 - sum1) * (1.0f / 6) + s[5];
+    w[0] = s[0] - sum1 * (2.0f / 3) + sum2 * (1.0f / 6);
+    w[1] = (s[2] - s[1]) * (kA * 2 / 3) + (s[3] - s[4]) * (kB / 6);
+    w[2] = (sum2 - sum1) * (1.0f / 3) + s[5];
 }
 
 // Both dimensions: `apply` first down the columns, then along the rows, which write(i, row) takes.
@@ -426,13 +446,13 @@ void convolve(const TapConv<float>& conv) {
     const int64_t in = conv.source.c, in_pitch = whole_vectors(in);
     const int64_t out = d.c, out_pitch = whole_vectors(out);
     const int64_t panels = ceil_div(out, kTileColumns<float>);
-    if (d.n * ceil_div(d.h, kTile) * ceil_div(d.w, kTile) < (in * out < kManyWeights ? 2 : 16))
+    if (d.n * ceil_div(d.h, kTile) * ceil_div(d.w, kTile) < (in * out < kManyWeights ? 2 : 8))
         return conv_kernels.taps_f32(conv); // the weights' transform would not pay
     const int64_t weight_element = element_stride(panels * in * kTileColumns<float>);
     const Scratch weights(static_cast<size_t>(kElements * weight_element) * sizeof(float));
     transform_weights(conv, panels, weights.as<float>(), weight_element);
 
-    const Tiles tiles(d.n, d.h, d.w, true, tiles_of_chunk(kConvolveBytes, in_pitch + out_pitch));
+    const Tiles tiles(d.n, d.h, d.w, true, tiles_of_chunk(kConvolveBytes, in_pitch, out_pitch));
     const int64_t source_element = element_stride(tiles.most() * in_pitch);
     const int64_t product_element = element_stride(tiles.most() * out_pitch);
     // Straight into the result where its channels or its pixels are contiguous; else by a copy.
@@ -499,58 +519,71 @@ void convolve(const TapConv<float>& conv) {
 
 // -- weight gradient --
 
+// sum[c][o] = or += the products of one element's transforms, summed over the tiles.
+void add_products(const float* sources, int64_t in, const float* gradients, int64_t out_pitch,
+                  int64_t tiles, bool accumulate, float* sum) {
+    TileIn<float> a{};
+    a.k = tiles;
+    a.a_row = 1;
+    a.a_col = whole_vectors(in);
+    a.b_row = out_pitch;
+    const int64_t groups = ceil_div(in, kTileRows);
+    for (int64_t o = 0; o < out_pitch; o += kTileColumns<float>) {
+        const int64_t width = min64(kTileColumns<float>, out_pitch - o);
+        a.b = gradients + o;
+        for (int64_t group = 0; group < groups; ++group) {
+            const int64_t c = group * in / groups;
+            const int64_t rows = (group + 1) * in / groups - c;
+            a.a = sources + c;
+            const TileOut<float> to = {
+                sum + c * out_pitch + o, out_pitch, 1, width, nullptr, nullptr, accumulate, false};
+            micro_kernels<float>().of[rows - 1][width > kLane ? 1 : 0](a, to);
+        }
+    }
+}
+
 void weight_gradient(const WeightGrad<float>& w) {
     const int64_t in = w.x.c, in_pitch = whole_vectors(in);
     const int64_t out = w.g.c, out_pitch = whole_vectors(out);
     const Tiles tiles(w.g.n, w.g.h, w.g.w, false,
-                      tiles_of_chunk(kGradientBytes, in_pitch + out_pitch));
+                      tiles_of_chunk(kGradientBytes, in_pitch, out_pitch));
     const int64_t source_element = element_stride(tiles.most() * in_pitch);
     const int64_t gradient_element = element_stride(tiles.most() * out_pitch);
     const int64_t sum_element = element_stride(in * out_pitch);
     const int64_t size = kElements * sum_element; // of a sum: [element][c][o]
     const int64_t chunks = ceil_div(tiles.rows, tiles.chunk_rows);
-    const int64_t parts =
-        max64(1, min64(min64(min64(chunks, max64(kFewParts, chunks / kChunksOfPart)), kMostParts),
-                       kSumBytes / (size * static_cast<int64_t>(sizeof(float)))));
+    // Threads share parts of the chunks; or, where few sums fit in memory, the rows and elements of
+    // each chunk.
+    const int64_t fitting = kSumBytes / (size * static_cast<int64_t>(sizeof(float)));
+    const int64_t wanted = min64(kMostParts, max64(kFewParts, chunks / kChunksOfPart));
+    const int64_t parts = fitting < kFewParts ? 1 : min64(chunks, min64(fitting, wanted));
+    const bool shared = parts == 1 && tiles.most() * in * out >= kSharedWork;
     const Scratch sums(static_cast<size_t>(parts * size) * sizeof(float));
     parallel_for(parts, [&](int64_t part) {
-        Pixels source(w.x, tiles, kReach), gradient(w.g, tiles, kTile);
         const Scratch sources(static_cast<size_t>(kElements * source_element) * sizeof(float));
         const Scratch gradients(static_cast<size_t>(kElements * gradient_element) * sizeof(float));
         float* const sum = sums.as<float>() + part * size;
         const int64_t first = part * chunks / parts, last = (part + 1) * chunks / parts;
         for (int64_t chunk = first; chunk < last; ++chunk) {
-            const int64_t begin = chunk * tiles.chunk_rows;
-            const int64_t end = min64(tiles.rows, begin + tiles.chunk_rows);
-            transform_source(source, -w.shape.padding_h, -w.shape.padding_w, tiles, begin, end,
-                             sources.as<float>(), source_element);
-            transform_gradient(gradient, tiles, begin, end, gradients.as<float>(),
-                               gradient_element);
-            TileIn<float> a{};
-            a.k = (end - begin) * tiles.x;
-            a.a_row = 1;
-            a.a_col = in_pitch;
-            a.b_row = out_pitch;
-            const int64_t groups = ceil_div(in, kTileRows);
-            for (int64_t element = 0; element < kElements; ++element)
-                for (int64_t o = 0; o < out_pitch; o += kTileColumns<float>) {
-                    const int64_t width = min64(kTileColumns<float>, out_pitch - o);
-                    a.b = gradients.as<float>() + element * gradient_element + o;
-                    for (int64_t group = 0; group < groups; ++group) {
-                        const int64_t c = group * in / groups;
-                        const int64_t rows = (group + 1) * in / groups - c;
-                        a.a = sources.as<float>() + element * source_element + c;
-                        const TileOut<float> to = {sum + element * sum_element + c * out_pitch + o,
-                                                   out_pitch,
-                                                   1,
-                                                   width,
-                                                   nullptr,
-                                                   nullptr,
-                                                   chunk > first,
-                                                   false};
-                        micro_kernels<float>().of[rows - 1][width > kLane ? 1 : 0](a, to);
-                    }
-                }
+            const int64_t chunk_begin = chunk * tiles.chunk_rows;
+            const int64_t rows = min64(tiles.rows - chunk_begin, tiles.chunk_rows);
+            parallel_range(
+                rows, shared ? ceil_div(rows, 8) : rows, [&](int64_t begin, int64_t end) {
+                    Pixels source(w.x, tiles, kReach), gradient(w.g, tiles, kTile);
+                    transform_source(source, -w.shape.padding_h, -w.shape.padding_w, tiles,
+                                     chunk_begin + begin, chunk_begin + end,
+                                     sources.as<float>() + begin * tiles.x * in_pitch,
+                                     source_element);
+                    transform_gradient(gradient, tiles, chunk_begin + begin, chunk_begin + end,
+                                       gradients.as<float>() + begin * tiles.x * out_pitch,
+                                       gradient_element);
+                });
+            parallel_range(kElements, shared ? 1 : kElements, [&](int64_t begin, int64_t end) {
+                for (int64_t element = begin; element < end; ++element)
+                    add_products(sources.as<float>() + element * source_element, in,
+                                 gradients.as<float>() + element * gradient_element, out_pitch,
+                                 rows * tiles.x, chunk > first, sum + element * sum_element);
+            });
         }
     });
     // The sums of the parts, in order, and back to 3 x 3.
