@@ -8,16 +8,16 @@
 // patches, for T taps. The weights are packed once, [panel of output channels][tap row][tap
 // column][input channel][channels of the panel].
 //
-// The loop over taps and channels is cut into steps, whose packed weights stay in the first-level
-// cache while all tiles of a window pass. Between steps the sums lie in the result or, where that
-// has another layout, in scratch memory that is turned when a panel is done.
+// A result of another layout is turned from scratch memory when a panel is done.
 //
 // Work is shared by image, group, block of rows and, where these are few, blocks of output
 // channels. Floor: 2 N PY PX O C T FLOPs at the FMA peak; source and result through memory once.
 // Reached on one core of Zen 4 (AVX2, float32), as a part of the FMA peak: 32 to 64 channels, 5 x 5
-// on 13 x 13, 74 % with tiles within a row and all of k at once, 91 % with tiles over rows and
-// steps (NCHW: 87 %); 64 to 128, 3 x 3 with stride 2, 69 and 80 % in NCHW. 6 to 16, 5 x 5 on 14 x
-// 14 in NCHW: 62 % with masked stores at the ends of pixels and planes, 89 % without them.
+// on 13 x 13, 74 % with tiles within a row, 91 % with tiles over rows (NCHW: 87 %); 64 to 128, 3 x
+// 3 with stride 2, 69 and 80 % in NCHW. 6 to 16, 5 x 5 on 14 x 14 in NCHW: 62 % with masked stores
+// at the ends of pixels and planes, 89 % without them. Cutting the loop over taps and channels, so
+// that the weights stay in the first-level cache (16 KB of 51 to 800), changed nothing: 3 % at
+// most.
 #include "conv/conv.h"
 
 #include "conv/patch.h"
@@ -31,7 +31,6 @@ namespace {
 constexpr int64_t kChunks = 16;             // chunks wanted of a large convolution
 constexpr double kChunkWork = 1 << 18;      // multiplications that are worth a chunk
 constexpr int64_t kWindowBytes = 256 << 10; // a window stays in the second-level cache
-constexpr int64_t kPanelBytes = 16 << 10;   // a step's weights stay in the first-level cache
 
 constexpr int64_t min64(int64_t a, int64_t b) {
     return a < b ? a : b;
@@ -57,7 +56,6 @@ struct Plan {
     int64_t pitch;                          // from pixel to pixel of what is read
     int64_t h_stride;                       // from row to row of it
     int64_t segments, segment_k;            // runs of a pixel, and their length
-    int64_t steps;                          // of the loop over k: blocks that stay in L1
     bool flat;                              // the result takes its tiles as they are
     int64_t row_blocks, panel_blocks;
 
@@ -96,12 +94,8 @@ struct Plan {
         h_stride = direct ? s.h_stride : window_width() * pitch;
         segments = joined ? c.taps_y * min64(1, c.taps_x) : c.taps_y * c.taps_x;
         segment_k = joined ? c.taps_x * in : in;
-        const int64_t block = kPanelBytes / (kTileColumns<T> * static_cast<int64_t>(sizeof(T)));
-        steps = segment_k > block ? segments * ceil_div(segment_k, block)
-                                  : max64(1, ceil_div(segments, block / max64(1, segment_k)));
         const Image<T>& d = c.dest;
-        flat = d.c_stride == 1 && (d.h_stride == d.w * d.w_stride || d.h == 1) &&
-               (steps == 1 || out % kLanes<T> == 0);
+        flat = d.c_stride == 1 && (d.h_stride == d.w * d.w_stride || d.h == 1);
 
         const int64_t row_bytes =
             c.step_y * window_width() * pitch * static_cast<int64_t>(sizeof(T));
@@ -165,25 +159,6 @@ void set_offsets(const Plan<T>& plan, int64_t* pixel, int64_t* run) {
             *run++ = (c.dy[i] - plan.min_dy) * plan.h_stride + (c.dx[j] - plan.min_dx) * plan.pitch;
 }
 
-// The runs of one step: whole ones, or a part of one.
-struct Step {
-    int64_t segment, segments;
-    int64_t begin, k;
-};
-
-template <class T>
-Step step_of(const Plan<T>& plan, int64_t step) {
-    if (plan.segments == 0)
-        return {0, 0, 0, 0};
-    if (plan.steps <= plan.segments) {
-        const int64_t first = step * plan.segments / plan.steps;
-        return {first, (step + 1) * plan.segments / plan.steps - first, 0, plan.segment_k};
-    }
-    const int64_t parts = plan.steps / plan.segments, part = step % parts;
-    const int64_t begin = part * plan.segment_k / parts;
-    return {step / parts, 1, begin, (part + 1) * plan.segment_k / parts - begin};
-}
-
 // Scratch memory of a thread and what all threads read.
 template <class T>
 struct Buffers {
@@ -193,32 +168,27 @@ struct Buffers {
     T* result; // [pixel][channel of the panel]
 };
 
-// One panel of a chunk: to[pixel * row + channel].
+// One panel of a chunk.
 template <class T>
 void compute_panel(const Plan<T>& plan, const Buffers<T>& buffers, const T* pixels, int64_t count,
-                   const T* packed, int vectors, const TileOut<T>& to) {
+                   const T* packed, int vectors, TileOut<T> out) {
     TileIn<T> in{};
+    in.k = plan.segment_k;
+    in.segments = plan.segments;
+    in.a = pixels;
+    in.a_offset = buffers.run_offset;
+    in.b = packed;
     in.b_row = vectors * kLanes<T>;
+    out.column_bias = plan.conv.bias ? packed + plan.k * in.b_row : nullptr;
+    out.relu = plan.conv.relu;
+    T* const to = out.c;
     const int64_t tiles = ceil_div(count, kTileRows);
-    for (int64_t i = 0; i < plan.steps; ++i) {
-        const Step step = step_of(plan, i);
-        in.k = step.k;
-        in.segments = step.segments;
-        in.a = pixels + step.begin;
-        in.a_offset = buffers.run_offset + step.segment;
-        in.b = packed + (step.segment * plan.segment_k + step.begin) * in.b_row;
-        TileOut<T> out = to;
-        out.accumulate = i > 0;
-        const bool last = i == plan.steps - 1;
-        out.column_bias = last && plan.conv.bias ? packed + plan.k * in.b_row : nullptr;
-        out.relu = last && plan.conv.relu;
-        for (int64_t tile = 0; tile < tiles; ++tile) {
-            const int64_t first = tile * count / tiles;
-            const int64_t rows = (tile + 1) * count / tiles - first;
-            in.a_rows = buffers.pixel_offset + first;
-            out.c = to.c + first * to.row;
-            micro_kernels<T>().gather[rows - 1][vectors - 1](in, out);
-        }
+    for (int64_t tile = 0; tile < tiles; ++tile) {
+        const int64_t first = tile * count / tiles;
+        const int64_t rows = (tile + 1) * count / tiles - first;
+        in.a_rows = buffers.pixel_offset + first;
+        out.c = to + first * out.row;
+        micro_kernels<T>().gather[rows - 1][vectors - 1](in, out);
     }
 }
 

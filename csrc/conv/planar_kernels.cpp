@@ -4,16 +4,19 @@
 // conv_kernels.cpp puts output channels on the lanes, and would have to turn each result around.
 // Here pixels of a row are on the lanes and output channels are the rows of a tile: for one tap,
 // neighbouring results read neighbouring pixels, so that the rows of the micro-kernel's B are the
-// source rows themselves, one element further for each tap. Neither patches nor weights are packed;
-// the planes are copied once with their padding, which is little for few channels. Floor: writing
-// the result, 4 N O PY PX bytes.
+// source rows themselves, one element further for each tap. No patches are made; the planes are
+// copied once with their padding, which is little for few channels, as [row][channel][pixel]: the
+// rows that a column of taps reads in all channels are then one run of equal distances, one segment
+// of the micro-kernel's loop. Floor: writing the result, 4 N O PY PX bytes.
 // For 1 to 32 channels on 28 x 28: 9.3 us an image with output channels on the lanes, 7.3 with
 // pixels there and row ends as overlapping whole vectors. In large batches memory is the limit.
+// A segment for each row of taps and channel instead, the copy as [channel][row][pixel]: 3 to 16
+// channels, 3 x 3 on 32 x 32, 18.0 us an image, 13.4 so; 16 to 6, 5 x 5 on 14 x 14, 15.0 and 14.0.
 //
 // Few output channels leave lanes of conv_kernels.cpp's tiles empty, too: `suit` estimates the
 // cycles of both. Of 216 shapes (1 to 32 channels either way, 8 to 28 pixels, 3 x 3 and 5 x 5) it
 // missed the faster by more than 7 % in 12, most of them of 8 pixels. 16 to 6 channels, 5 x 5 on 10
-// x 10 with all borders: 31 us an image with output channels on the lanes, 15 us here.
+// x 10 with all borders: 31 us an image with output channels on the lanes, 14 us here.
 #include "conv/planar.h"
 
 #include "conv/patch.h"
@@ -37,17 +40,54 @@ constexpr int64_t ceil_div(int64_t a, int64_t b) {
     return (a + b - 1) / b;
 }
 
-// The planes under some rows of the result: [c][h][w], beginning at pixel (y, x) of the image.
+// The source under some rows of the result: [h][c][pitch], of which the first w elements of a row
+// count, beginning at pixel (y, x) of the image.
 struct Planes {
-    int64_t y, x, h, w;
+    int64_t y, x, h, w, pitch;
 };
 
 template <class T>
 void copy_planes(T* to, const Image<const T>& image, int64_t n, int64_t channel, int64_t c,
                  const Planes& planes) {
-    for (int64_t i = 0; i < c; ++i)
-        copy_window(to + i * planes.h * planes.w, image, n, channel + i, 1,
-                    Window{planes.y, planes.x, planes.h, planes.w, 1});
+    const int64_t left = min64(planes.w, max64(0, -planes.x));
+    const int64_t end = max64(left, min64(planes.w, image.w - planes.x));
+    const T* from = image.data + n * image.n_stride + channel * image.c_stride + planes.x + left;
+    for (int64_t row = 0; row < planes.h; ++row) {
+        const int64_t y = planes.y + row;
+        const bool inside = y >= 0 && y < image.h && end > left;
+        for (int64_t i = 0; i < c; ++i, to += planes.pitch) {
+            if (!inside) {
+                zero(to, planes.pitch);
+                continue;
+            }
+            zero(to, left);
+            __builtin_memcpy(to + left, from + i * image.c_stride + y * image.h_stride,
+                             static_cast<size_t>(end - left) * sizeof(T));
+            zero(to + end, planes.pitch - end);
+        }
+    }
+}
+
+// [output channel][tap column][tap row][input channel]
+template <class T>
+void pack_weights(T* to, const TapConv<T>& c) {
+    const int64_t in = c.source.c / c.groups, out = c.dest.c / c.groups;
+    for (int64_t o = 0; o < c.dest.c; ++o) {
+        const T* from = c.weight + o / out * c.weight_group + o % out * c.weight_o;
+        for (int64_t j = 0; j < c.taps_x; ++j)
+            for (int64_t i = 0; i < c.taps_y; ++i)
+                for (int64_t channel = 0; channel < in; ++channel)
+                    *to++ = from[channel * c.weight_c + c.weight_y[i] + c.weight_x[j]];
+    }
+}
+
+// Whether the rows that the taps of a column read follow each other.
+template <class T>
+bool joined(const TapConv<T>& c) {
+    bool joined = true;
+    for (int64_t i = 1; i < c.taps_y; ++i)
+        joined = joined && c.dy[i] == c.dy[i - 1] + 1;
+    return joined;
 }
 
 template <class T>
@@ -69,7 +109,14 @@ void compute(const TapConv<T>& c) {
     const int64_t most_rows = ceil_div(d.h, row_blocks);
     const int64_t width = d.w + c.taps_x - 1;
     const auto height = [&](int64_t rows) { return (rows - 1) * c.step_y + max_dy - min_dy + 1; };
-    const int64_t size = in * height(most_rows) * width;
+    // Rows a multiple of 256 bytes apart would share few sets of the first-level cache.
+    const bool crowded = width * static_cast<int64_t>(sizeof(T)) % 256 == 0;
+    const int64_t pitch = crowded ? width + kLanes<T> : width;
+    const int64_t size = in * height(most_rows) * pitch;
+    const int64_t k = in * c.taps_y * c.taps_x;
+    const int64_t columns_taps = joined(c) ? 1 : c.taps_y; // segments of a tap column
+    const Scratch packed(static_cast<size_t>(d.c * k) * sizeof(T));
+    pack_weights(packed.as<T>(), c);
     const int64_t grain =
         max64(1, static_cast<int64_t>(kChunkWork * static_cast<double>(row_blocks) / (work + 1)));
     const int64_t tiles = ceil_div(out, kTileRows);
@@ -77,39 +124,35 @@ void compute(const TapConv<T>& c) {
         // A tile reads up to two whole vectors at the end of a row; what it reads there counts for
         // nothing.
         const Scratch planes(static_cast<size_t>(size + kTileColumns<T>) * sizeof(T));
-        const Scratch offsets(static_cast<size_t>(2 * in * c.taps_y) * sizeof(int64_t));
+        const Scratch offsets(static_cast<size_t>(c.taps_x * c.taps_y) * sizeof(int64_t));
         zero(planes.as<T>() + size, kTileColumns<T>);
-        int64_t* const weight_offset = offsets.as<int64_t>();
-        int64_t* const plane_offset = weight_offset + in * c.taps_y;
+        for (int64_t j = 0; j < c.taps_x; ++j)
+            for (int64_t i = 0; i < columns_taps; ++i)
+                offsets.as<int64_t>()[j * columns_taps + i] = (c.dy[i] - min_dy) * in * pitch + j;
         TileIn<T> a{};
-        a.k = c.taps_x;
-        a.a_row = c.weight_o;
-        a.a_col = c.taps_x > 1 ? c.weight_x[1] - c.weight_x[0] : 1;
-        a.b_row = 1;
-        a.segments = in * c.taps_y;
-        a.a_offset = weight_offset;
-        a.b_offset = plane_offset;
+        a.k = in * c.taps_y / columns_taps;
+        a.a_row = k;
+        a.a_col = 1;
+        a.b_row = pitch;
+        a.segments = c.taps_x * columns_taps;
+        a.b_offset = offsets.as<int64_t>();
         for (int64_t item = begin; item < end; ++item) {
             const int64_t image = item / row_blocks, block = item % row_blocks;
             const int64_t n = image / c.groups, group = image % c.groups;
             const int64_t first = block * d.h / row_blocks, last = (block + 1) * d.h / row_blocks;
-            const Planes at = {first * c.step_y + min_dy, c.dx[0], height(last - first), width};
+            const Planes at = {first * c.step_y + min_dy, c.dx[0], height(last - first), width,
+                               pitch};
             copy_planes(planes.as<T>(), c.source, n, group * in, in, at);
-            for (int64_t i = 0; i < in; ++i)
-                for (int64_t tap = 0; tap < c.taps_y; ++tap) {
-                    weight_offset[i * c.taps_y + tap] = i * c.weight_c + c.weight_y[tap];
-                    plane_offset[i * c.taps_y + tap] = (i * at.h + c.dy[tap] - min_dy) * width;
-                }
             // Results are written some planes at a time: a few streams.
             for (int64_t tile = 0; tile < tiles; ++tile) {
                 const int64_t o = tile * out / tiles;
                 const int64_t rows = (tile + 1) * out / tiles - o;
                 const int64_t channel = group * out + o;
-                a.a = c.weight + group * c.weight_group + o * c.weight_o + c.weight_x[0];
+                a.a = packed.as<T>() + channel * k;
                 for (int64_t y = first; y < last; ++y)
                     for (int64_t x = 0; x < d.w; x += kTileColumns<T>) {
                         const int64_t columns = min64(kTileColumns<T>, d.w - x);
-                        a.b = planes.as<T>() + (y - first) * c.step_y * width + x;
+                        a.b = planes.as<T>() + (y - first) * c.step_y * in * pitch + x;
                         const TileOut<T> to = {d.data + n * d.n_stride + channel * d.c_stride +
                                                    y * d.h_stride + x,
                                                d.c_stride,
@@ -133,8 +176,7 @@ bool serves(const TapConv<T>& c) {
     bool serves = c.source.w_stride == 1 && c.dest.w_stride == 1 && c.step_x == 1 && c.taps_y > 0 &&
                   c.taps_x > 0 && (c.dest.c_stride != 1 || c.dest.c == 1);
     for (int64_t j = 1; serves && j < c.taps_x; ++j)
-        serves = c.dx[j] == c.dx[j - 1] + 1 &&
-                 c.weight_x[j] - c.weight_x[j - 1] == c.weight_x[1] - c.weight_x[0];
+        serves = c.dx[j] == c.dx[j - 1] + 1;
     return serves;
 }
 
@@ -157,7 +199,7 @@ double more_cycles(const TapConv<T>& c) {
     const double steps = static_cast<double>(in * c.taps_y * c.taps_x);
 
     const int64_t tiles = ceil_div(out, kTileRows), rows = ceil_div(out, tiles);
-    const double overhead = kTile + kSegment * static_cast<double>(in * c.taps_y);
+    const double overhead = kTile + kSegment * static_cast<double>(c.taps_x);
     const int64_t whole = w / kTileColumns<T>, rest = w % kTileColumns<T>;
     double here = static_cast<double>(whole) * (steps * step_cycles(rows, kTileVectors) + overhead);
     if (rest > 0)

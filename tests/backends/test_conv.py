@@ -63,8 +63,8 @@ CASES = [
     Case((1, 512, 4, 4), 8, padding=(1, 1)),
     Case((1, 2, 3, 40), 3, kernel=(1, 7), padding=(0, 3)),
     Case((1, 40, 30, 30), 40, padding=(1, 1)),
-    Case((2, 33, 7, 5), 21, kernel=(5, 5), padding=(2, 2)),  # the sums of some taps at a time
-    Case((1, 300, 3, 3), 19, kernel=(1, 1)),  # of some channels
+    Case((2, 33, 7, 5), 21, kernel=(5, 5), padding=(2, 2)),
+    Case((1, 300, 3, 3), 19, kernel=(1, 1)),
     Case((2, 70, 5, 6), 24, stride=(2, 2), padding=(1, 1)),
     Case((2, 6, 14, 14), 16, kernel=(5, 5)),
     Case((2, 16, 10, 11), 2, kernel=(5, 5), padding=(2, 2)),
