@@ -446,7 +446,7 @@ void convolve(const TapConv<float>& conv) {
     const int64_t in = conv.source.c, in_pitch = whole_vectors(in);
     const int64_t out = d.c, out_pitch = whole_vectors(out);
     const int64_t panels = ceil_div(out, kTileColumns<float>);
-    if (d.n * ceil_div(d.h, kTile) * ceil_div(d.w, kTile) < (in * out < kManyWeights ? 2 : 8))
+    if (d.n * ceil_div(d.h, kTile) * ceil_div(d.w, kTile) < (in * out < kManyWeights ? 2 : 16))
         return conv_kernels.taps_f32(conv); // the weights' transform would not pay
     const int64_t weight_element = element_stride(panels * in * kTileColumns<float>);
     const Scratch weights(static_cast<size_t>(kElements * weight_element) * sizeof(float));
