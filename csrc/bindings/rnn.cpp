@@ -1,6 +1,7 @@
-// Recurrent layers: arguments as in the protocol, all C-contiguous and of one float dtype.
+// Recurrent layers: arguments as in the protocol, all of one float dtype.
 #include "rnn/rnn.h"
 
+#include <memory>
 #include <vector>
 
 #include "bindings/fast_call.h"
@@ -8,7 +9,25 @@
 namespace fastnn::bindings {
 namespace {
 
-// Reads arguments one after the other; `served` turns false where one does not fit.
+// A C-contiguous copy.
+template <class T>
+PyObject* contiguous_copy(PyObject* object) {
+    const ArrayFields& from = *array_of(object);
+    const int64_t rows = from.nd == 2 ? from.dimensions[0] : 1;
+    const int64_t columns = from.dimensions[from.nd - 1];
+    const int64_t shape[2] = {rows, columns};
+    PyObject* const copy = new_result(array_dtype(object), from.nd, shape + 2 - from.nd);
+    T* to = data_of<T>(copy);
+    for (int64_t i = 0; i < rows; ++i) {
+        const char* row = from.data + (from.nd == 2 ? i * from.strides[0] : 0);
+        for (int64_t j = 0; j < columns; ++j)
+            *to++ = *reinterpret_cast<const T*>(row + j * from.strides[from.nd - 1]);
+    }
+    return copy;
+}
+
+// Reads arguments one after the other; `served` turns false where one does not fit. What is not
+// contiguous (one direction's half of a gradient) is copied.
 class Arguments {
   public:
     Arguments(PyObject* const* args, Py_ssize_t count, DType dtype)
@@ -23,11 +42,14 @@ class Arguments {
             return;
         const int axes = rows < 0 ? 1 : 2;
         if (!served || array_dtype(object) != dtype_ || array_of(object)->nd != axes ||
-            (axes == 2 && dim(object, 0) != rows) || dim(object, axes - 1) != columns ||
-            !is_c_contiguous(object))
+            (axes == 2 && dim(object, 0) != rows) || dim(object, axes - 1) != columns) {
             served = false;
-        else
+        } else if (is_c_contiguous(object)) {
             *to = data_of<const T>(object);
+        } else {
+            copies_.push_back(std::make_unique<Ref>(contiguous_copy<T>(object)));
+            *to = data_of<const T>(copies_.back()->get());
+        }
     }
 
     bool served = true;
@@ -44,6 +66,7 @@ class Arguments {
     PyObject* const* next_;
     PyObject* const* end_;
     DType dtype_;
+    std::vector<std::unique_ptr<Ref>> copies_;
 };
 
 // The shape of a layer from its arrays and batch_sizes, whose offsets it holds.

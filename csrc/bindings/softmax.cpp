@@ -112,12 +112,13 @@ PyObject* cross_entropy_backward(PyObject* const* args, Py_ssize_t count) {
     if (count != 7 || !parse_loss(args[1], args[2], args[4], args[5], args[6], &call, &dtype))
         return nullptr;
     const int64_t rows = dim(args[1], 0);
-    if (!is_vector(args[0], dtype, rows) || !is_vector(args[3], dtype, rows))
+    const bool one = array_dtype(args[0]) == dtype && array_of(args[0])->nd == 0; // for all samples
+    if (!(one || is_vector(args[0], dtype, rows)) || !is_vector(args[3], dtype, rows))
         return nullptr;
     Ref gx(new_result_like(args[1], dtype));
     const MaybeReleaseGil release(size_of(args[1]));
     fastnn::cross_entropy_backward(call, dtype == DType::float64, rows, data_of<void>(args[0]),
-                                   data_of<void>(args[3]), data_of<void>(gx.get()));
+                                   one ? 0 : 1, data_of<void>(args[3]), data_of<void>(gx.get()));
     return gx.release();
 }
 

@@ -50,12 +50,12 @@ void cross_entropy(const CrossEntropy& call, bool is_double, int64_t rows, void*
 }
 
 void cross_entropy_backward(const CrossEntropy& call, bool is_double, int64_t rows, const void* g,
-                            const void* lse, void* gx) {
+                            int64_t g_stride, const void* lse, void* gx) {
     const auto kernel = softmax_table().loss_backward[is_double];
     std::atomic<bool> fine{true};
     parallel_range(rows, std::max<int64_t>(kGrain / call.classes, 1),
                    [&](int64_t begin, int64_t end) {
-                       if (!kernel(call, g, lse, begin, end, gx))
+                       if (!kernel(call, g, g_stride, lse, begin, end, gx))
                            fine = false;
                    });
     if (!fine)

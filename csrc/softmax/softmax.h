@@ -36,8 +36,8 @@ struct SoftmaxTable {
     // Rows [begin, end). False: a target is no class.
     using Loss = bool (*)(const CrossEntropy& call, int64_t begin, int64_t end, void* loss,
                           void* lse);
-    using LossBackward = bool (*)(const CrossEntropy& call, const void* g, const void* lse,
-                                  int64_t begin, int64_t end, void* gx);
+    using LossBackward = bool (*)(const CrossEntropy& call, const void* g, int64_t g_stride,
+                                  const void* lse, int64_t begin, int64_t end, void* gx);
     Kernel kernels[2][static_cast<int>(Softmax::count)];
     Loss loss[2];
     LossBackward loss_backward[2];
@@ -48,7 +48,8 @@ void softmax(Softmax function, bool is_double, const void* a, const void* b, int
              int64_t n, int64_t inner, void* out);
 // These throw std::out_of_range for a target outside 0..classes-1 that is not ignore_index.
 void cross_entropy(const CrossEntropy& call, bool is_double, int64_t rows, void* loss, void* lse);
+// g of stride 0 is one for all rows.
 void cross_entropy_backward(const CrossEntropy& call, bool is_double, int64_t rows, const void* g,
-                            const void* lse, void* gx);
+                            int64_t g_stride, const void* lse, void* gx);
 
 } // namespace fastnn

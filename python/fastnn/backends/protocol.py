@@ -291,7 +291,7 @@ class Backend(Protocol):
         ignore_index: int,
         label_smoothing: float,
     ) -> Array:
-        """Gradient (N, C) with respect to the logits; g is (N,), the gradient of each sample's loss."""
+        """Gradient (N, C) with respect to the logits; g is the gradient of each sample's loss, (N,) or () for all."""
         ...
 
     # -- norm (norm.py) --------------------------------------------------------------------------------

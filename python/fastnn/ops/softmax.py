@@ -140,10 +140,10 @@ class CrossEntropyBackward0(Node):
 
     def backward(self, g: Any) -> tuple[Any, ...]:
         x, target, lse, weight, ignore_index, smoothing, scale = self.saved
-        per_sample = np.broadcast_to(as_array(g * scale).astype(lse.dtype, copy=False), lse.shape)
+        share = as_array(g * scale).astype(lse.dtype, copy=False)
         return (
             by_type[type(x._data)].cross_entropy_backward(
-                per_sample, x._data, target, lse, weight, ignore_index, smoothing
+                share, x._data, target, lse, weight, ignore_index, smoothing
             ),
         )
 

@@ -103,7 +103,7 @@ def cross_entropy_backward(
         )
     gx = empty_like(logits)
     kernels.cross_entropy_backward(
-        contiguous(g),
+        contiguous(np.broadcast_to(g, lse.shape)),
         contiguous(logits),
         contiguous(target),
         contiguous(lse),

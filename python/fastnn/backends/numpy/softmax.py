@@ -92,7 +92,7 @@ def cross_entropy_backward(
     ignore_index: int,
     label_smoothing: float,
 ) -> Array:
-    """Gradient (N, C) with respect to the logits; g is (N,), the gradient of each sample's loss.
+    """Gradient (N, C) with respect to the logits; g is the gradient of each sample's loss, (N,) or () for all.
 
     The loss is sum_c q[c] * (lse - x[c]) with weights q[c] = w[c] * ((1 - s) * [c == t] + s / C), so its
     gradient is sum(q) * softmax(x) - q.
