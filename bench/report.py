@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from . import plots
+from . import goals, plots
 from .measure import Result
 from .results import Change, Run
 
@@ -78,10 +78,20 @@ def _summary(run: Run) -> str:
     for name, results in groups(run.results).items():
         found = ratios(results)
         if found:
-            rows.append(
-                [name, len(found), f"{statistics.geometric_mean(found):.2f}", f"{min(found):.2f}", f"{max(found):.2f}"]
-            )  # fmt: skip
-    return table(["", "rows", "geometric mean", "least", "most"], rows)
+            goal = goals.GOALS.get(name, goals.Goal())
+            mean = f"{statistics.geometric_mean(found):.2f}"
+            wanted = ["" if g is None else f"{g:.1f}" for g in (goal.mean, goal.least)]
+            rows.append([name, len(found), mean, wanted[0], f"{min(found):.2f}", wanted[1], f"{max(found):.2f}"])  # fmt: skip
+    return table(["", "rows", "geometric mean", "goal", "least", "goal", "most"], rows)
+
+
+def _short(run: Run) -> str:
+    rows = [
+        [r.title, f"{r.ratio(best):.2f}", best, goals.cause(r)]
+        for r in run.results
+        if goals.short(r) and (best := r.best_peer())
+    ]
+    return table(["", "ratio", "to", "cause"], rows) if rows else "None."
 
 
 def _roofs(run: Run) -> str:
@@ -112,6 +122,8 @@ def write(run: Run, path: Path) -> None:
         " what three calls in a process of their own add to its peak memory.",
         "## Summary",
         _summary(run),
+        "## Rows below their goal, or slower than a peer",
+        _short(run),
         "## The machine's roofs",
         _roofs(run),
         "## Sizes",

@@ -153,6 +153,7 @@ def test_report_has_figures_and_plots(tmp_path):
     assert "1.5 ms" in text  # the median
     assert "2.50" in text  # of 3 and 2
     assert "| gemm | 2      | 1.12" in text  # sqrt(2.5 * 0.5)
+    assert text.count("not known yet") == 1  # the row that is slower
     for file in ("roofline", "ratios-to-the-best-peer", "squares-n"):
         assert f"performance/{file}.svg" in text
         assert (tmp_path / "performance" / f"{file}.svg").stat().st_size > 1000

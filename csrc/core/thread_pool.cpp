@@ -1,9 +1,15 @@
 // The thread pool behind parallel_for.
 //
-// Workers wait for a new job: for a few microseconds by spinning, since the next operation of a
-// model usually follows at once, then asleep on a futex. A job is open while its caller works on it
+// Workers wait for a new job: for some time by spinning, since the next operation of a model
+// follows as soon as Python has prepared it (40 us of spinning: 0.51 ms for a step of a small MLP;
+// 200 us: 0.43), then asleep on a futex. A job is open while its caller works on it
 // too; a worker enters an open job, takes chunks, and leaves. The caller takes chunks until none is
 // left, closes the job and waits for the workers inside, never for those that are still waking up.
+//
+// A scheduler may wake a worker on the CPU of its caller, who keeps it from running until the job
+// is done. A worker that finds itself there says so, and from then on the workers are kept off the
+// CPU that their caller is on (Linux): 512 x 512 products after pauses of 20 ms, on a kernel that
+// packs threads, took 4.2 ms on two threads before, as on one, and 2.3 ms since.
 //
 // Each thread has a contiguous part of the chunks, the same in every job of that size, so that one
 // kernel finds in the thread's own cache what the last one left there. Who is done takes from the
@@ -34,7 +40,7 @@
 namespace fastnn {
 namespace {
 
-constexpr auto kSpinTime = std::chrono::microseconds(40);
+constexpr auto kSpinTime = std::chrono::microseconds(200);
 
 void pause_cpu() {
 #if defined(__x86_64__)
@@ -64,6 +70,15 @@ bool spin_until(Done done) {
 }
 
 thread_local bool t_inside = false; // this thread runs a chunk
+
+// The CPU that this thread is on; -1 where the system does not tell.
+int current_cpu() {
+#if defined(__linux__)
+    return sched_getcpu();
+#else
+    return -1;
+#endif
+}
 
 class ThreadPool {
   public:
@@ -104,6 +119,10 @@ class ThreadPool {
             part.next.store(begin, std::memory_order_relaxed);
             begin = part.end;
         }
+        const int cpu = current_cpu();
+        caller_cpu_.store(cpu, std::memory_order_relaxed);
+        if (stacked_.load(std::memory_order_relaxed) || (avoided_cpu_ >= 0 && cpu != avoided_cpu_))
+            keep_workers_off(cpu);
         failed_.store(false, std::memory_order_relaxed);
         gate_.store(kOpen, std::memory_order_release);
         epoch_.fetch_add(1);
@@ -134,6 +153,9 @@ class ThreadPool {
             seen = epoch_.load(std::memory_order_acquire);
             if (stop_.load())
                 return;
+            const int cpu = current_cpu();
+            if (cpu >= 0 && cpu == caller_cpu_.load(std::memory_order_relaxed))
+                stacked_.store(true, std::memory_order_relaxed);
             uint32_t gate = gate_.load(std::memory_order_relaxed);
             bool entered = false;
             while ((gate & kOpen) && !entered)
@@ -144,6 +166,22 @@ class ThreadPool {
             if (gate_.fetch_sub(1, std::memory_order_acq_rel) == 1) // closed, and the last one out
                 gate_.notify_all();
         }
+    }
+
+    // Lets workers run on the caller's CPUs but this one.
+    void keep_workers_off(int cpu) {
+        stacked_.store(false, std::memory_order_relaxed);
+        avoided_cpu_ = cpu;
+#if defined(__linux__)
+        cpu_set_t set;
+        CPU_ZERO(&set);
+        if (cpu < 0 || cpu >= CPU_SETSIZE || sched_getaffinity(0, sizeof set, &set) != 0 ||
+            CPU_COUNT(&set) < 2)
+            return;
+        CPU_CLR(static_cast<std::size_t>(cpu), &set);
+        for (std::thread& thread : threads_)
+            pthread_setaffinity_np(thread.native_handle(), sizeof set, &set);
+#endif
     }
 
     struct alignas(64) Part {
@@ -176,12 +214,15 @@ class ThreadPool {
     void (*body_)(void*, int64_t) = nullptr;
     void* context_ = nullptr;
     std::exception_ptr error_;
+    int avoided_cpu_ = -1; // that workers are kept off
 
     std::vector<Part> parts_;
     alignas(64) std::atomic<bool> failed_{false};
     alignas(64) std::atomic<uint32_t> gate_{0};
     alignas(64) std::atomic<uint32_t> epoch_{0};
     std::atomic<bool> stop_{false};
+    std::atomic<int> caller_cpu_{-1};
+    std::atomic<bool> stacked_{false}; // a worker woke on the caller's CPU
     std::vector<std::thread> threads_;
 };
 

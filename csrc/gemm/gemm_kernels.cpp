@@ -37,12 +37,16 @@ extern const MicroKernels<double> micro_kernels_f64 =
 namespace {
 
 constexpr int64_t kBlockK = 384;          // rows of B that a tile passes over at once
-constexpr int64_t kBlockTiles = 12;       // tiles of rows in a chunk, at most
+constexpr int64_t kBlockTiles = 16;       // tiles of rows in a chunk, at most
 constexpr double kChunkWork = 1 << 19;    // multiplications that are worth a chunk
+constexpr int64_t kThreadBlocks = 4;      // blocks for each thread
 constexpr int64_t kChunks = 16;           // chunks wanted of a large product
 constexpr int64_t kSplitK = 768;          // rows of B in a part, at least, where k is cut
 constexpr int64_t kCacheBytes = 1 << 19;  // a B of this size stays in the second-level cache
-constexpr int64_t kFarBytes = 1024;       // between columns of A: more pages than the TLB holds
+constexpr int64_t kPanelGroup = 8;        // panels that a block packs at once
+constexpr int64_t kPackingRowBlocks = 3;  // at most so many pack the same panels
+constexpr double kPackCost = 3;           // of an element, in reads
+constexpr int64_t kFarBytes = 256;        // between columns of A: more pages than the TLB holds
 constexpr int64_t kGroupBytes = 16 << 20; // B is packed in groups of panels of this size
 
 constexpr int64_t min64(int64_t a, int64_t b) {
@@ -157,11 +161,12 @@ void outer_product(const GemmArgs<T>& g) {
 }
 
 // -- tiles --------------------------------------------------------------------------------------
-// Where the panels of B are read: each packed, or in B itself.
+// Where the panels of B are read: in B itself, or packed from some panel on: before, by all
+// threads, or by each block for itself.
 template <class T>
 struct Panels {
-    const T* packed;     // null: nothing is packed
-    int64_t packed_from; // the first panel that is
+    const T* packed;     // null: by each block
+    int64_t packed_from; // the first panel that is packed
     int64_t k;
 };
 
@@ -177,46 +182,95 @@ struct Block {
     int64_t k_begin, k_end;
 };
 
+// From one packed panel of so many elements to the next: an odd number of cache lines, lest panels
+// that are written side by side meet in one set of the first-level cache.
+template <class T>
+constexpr int64_t panel_step(int64_t elements) {
+    constexpr int64_t line = 64 / static_cast<int64_t>(sizeof(T));
+    return (ceil_div(elements, line) | 1) * line;
+}
+
+// Rows [k0, k0 + kc) of the panels [first, last), `step` apart.
+template <class T>
+void pack_some(const GemmArgs<T>& g, int64_t k0, int64_t kc, int64_t first, int64_t last, T* to,
+               int64_t step) {
+    const T* const from = g.b + k0 * g.b_row;
+    if (g.b_col == 1) {
+        int64_t start[kPanelGroup];
+        for (int64_t i = 0; i < last - first; ++i)
+            start[i] = (first + i) * kTileColumns<T>;
+        // (The last panel may be narrower, and its rows closer.)
+        const int64_t whole = panel_vectors(g, last - 1) == kTileVectors ? last : last - 1;
+        pack_panels(to, step, from, kc, g.b_row, start, whole - first, g.n, kTileColumns<T>);
+        if (whole < last)
+            pack_panels(to + (whole - first) * step, step, from, kc, g.b_row,
+                        start + (whole - first), 1, g.n, kLanes<T>);
+        return;
+    }
+    for (int64_t panel = first; panel < last; ++panel) {
+        const int64_t j0 = panel * kTileColumns<T>, width = panel_vectors(g, panel) * kLanes<T>;
+        pack_panel(to + (panel - first) * step, from + j0 * g.b_col, kc, g.b_row,
+                   min64(width, g.n - j0), g.b_col, width);
+    }
+}
+
 template <class T>
 void compute_block(const GemmArgs<T>& g, const Panels<T>& panels, const Block& block, int64_t tiles,
                    bool pack_a) {
     constexpr int lanes = kLanes<T>;
     const int64_t k = block.k_end - block.k_begin;
     const int64_t steps = max64(1, ceil_div(k, kBlockK));
-    const auto tile_row = [&](int64_t tile) { return tile * g.m / tiles; };
+    const int64_t count = block.tile_end - block.tile_begin;
+    int64_t tile_row[kBlockTiles + 1];
+    for (int64_t tile = 0; tile <= count; ++tile)
+        tile_row[tile] = (block.tile_begin + tile) * g.m / tiles;
     // Packed A: [k][width] for each tile, the width a whole number of vectors.
     constexpr int64_t width = ceil_div(kTileRows, lanes) * lanes;
     const int64_t step_k = ceil_div(max64(k, 1), steps);
-    const Scratch packed_a(
-        pack_a
-            ? static_cast<size_t>((block.tile_end - block.tile_begin) * width * step_k) * sizeof(T)
-            : 0);
+    const int64_t a_step = panel_step<T>(width * step_k);
+    const int64_t b_step = panel_step<T>(kTileColumns<T> * step_k);
+    const Scratch packed_a(pack_a ? static_cast<size_t>(count * a_step) * sizeof(T) : 0);
+    const bool pack_b = !panels.packed && block.panel_end > panels.packed_from;
+    const int64_t packed_size = min64(kPanelGroup, block.panel_end - block.panel_begin) * b_step;
+    const Scratch packed_b(pack_b ? static_cast<size_t>(packed_size) * sizeof(T) : 0);
     for (int64_t step = 0; step < steps; ++step) {
         const int64_t k0 = block.k_begin + step * k / steps;
         const int64_t kc = block.k_begin + (step + 1) * k / steps - k0;
         const bool last = step == steps - 1;
-        if (pack_a)
-            for (int64_t tile = block.tile_begin; tile < block.tile_end; ++tile)
-                pack_panel(packed_a.as<T>() + (tile - block.tile_begin) * width * step_k,
-                           g.a + tile_row(tile) * g.a_row + k0 * g.a_col, kc, g.a_col,
-                           tile_row(tile + 1) - tile_row(tile), g.a_row, width);
+        if (pack_a && g.a_row == 1)
+            pack_panels(packed_a.as<T>(), a_step, g.a + k0 * g.a_col, kc, g.a_col, tile_row, count,
+                        g.m, width);
+        else if (pack_a)
+            for (int64_t tile = 0; tile < count; ++tile)
+                pack_panel(packed_a.as<T>() + tile * a_step,
+                           g.a + tile_row[tile] * g.a_row + k0 * g.a_col, kc, g.a_col,
+                           tile_row[tile + 1] - tile_row[tile], g.a_row, width);
         for (int64_t panel = block.panel_begin; panel < block.panel_end; ++panel) {
             const int64_t j0 = panel * kTileColumns<T>;
             const int vectors = panel_vectors(g, panel);
+            const int64_t in_group = (panel - block.panel_begin) % kPanelGroup;
+            if (pack_b && in_group == 0)
+                pack_some(g, k0, kc, max64(panel, panels.packed_from),
+                          max64(panels.packed_from, min64(panel + kPanelGroup, block.panel_end)),
+                          packed_b.as<T>(), b_step);
             TileIn<T> in{};
             in.k = kc;
-            if (panel >= panels.packed_from) {
+            if (panel < panels.packed_from) {
+                in.b_row = g.b_row;
+                in.b = g.b + k0 * g.b_row + j0;
+            } else if (panels.packed) {
                 in.b_row = vectors * lanes;
                 in.b = panels.packed + (panel - panels.packed_from) * kTileColumns<T> * g.k +
                        k0 * in.b_row;
             } else {
-                in.b_row = g.b_row;
-                in.b = g.b + k0 * g.b_row + j0;
+                in.b_row = vectors * lanes;
+                in.b = packed_b.as<T>() +
+                       (panel - max64(panel - in_group, panels.packed_from)) * b_step;
             }
-            for (int64_t tile = block.tile_begin; tile < block.tile_end; ++tile) {
-                const int64_t i0 = tile_row(tile);
+            for (int64_t tile = 0; tile < count; ++tile) {
+                const int64_t i0 = tile_row[tile];
                 if (pack_a) {
-                    in.a = packed_a.as<T>() + (tile - block.tile_begin) * width * step_k;
+                    in.a = packed_a.as<T>() + tile * a_step;
                     in.a_row = 1;
                     in.a_col = width;
                 } else {
@@ -232,7 +286,7 @@ void compute_block(const GemmArgs<T>& g, const Panels<T>& panels, const Block& b
                                         last && g.row_bias ? g.row_bias + i0 : nullptr,
                                         g.accumulate || step > 0,
                                         last && g.relu};
-                micro_kernels<T>().of[tile_row(tile + 1) - i0 - 1][vectors - 1](in, out);
+                micro_kernels<T>().of[tile_row[tile + 1] - i0 - 1][vectors - 1](in, out);
             }
         }
     }
@@ -241,21 +295,76 @@ void compute_block(const GemmArgs<T>& g, const Panels<T>& panels, const Block& b
 // Adds the parts [part][m][n] in order, then to C.
 template <class T>
 void add_parts(const GemmArgs<T>& g, const T* parts, int64_t count) {
+    const Vec<T> least = broadcast(g.relu ? T{} : -static_cast<T>(__builtin_inf()));
     parallel_range(g.m, max64(1, 16384 / (g.n * count)), [&](int64_t begin, int64_t end) {
         for (int64_t i = begin; i < end; ++i) {
-            const T row_bias = g.row_bias ? g.row_bias[i] : T{};
-            for (int64_t j = 0; j < g.n; ++j) {
-                T v = parts[i * g.n + j];
+            const Vec<T> row_bias = broadcast(g.row_bias ? g.row_bias[i] : T{});
+            for_vectors<T>(g.n, [&](int64_t j, int64_t n) {
+                Vec<T> v = get(parts + i * g.n + j, n);
                 for (int64_t part = 1; part < count; ++part)
-                    v += parts[(part * g.m + i) * g.n + j];
+                    v += get(parts + (part * g.m + i) * g.n + j, n);
                 T* c = g.c + i * g.c_row + j * g.c_col;
-                if (g.accumulate)
-                    v += *c;
-                v += row_bias + (g.column_bias ? g.column_bias[j] : T{});
-                *c = finish(v, g.relu);
-            }
+                if (g.c_col == 1) {
+                    if (g.accumulate)
+                        v += get(c, n);
+                    v += row_bias + (g.column_bias ? get(g.column_bias + j, n) : Vec<T>{});
+                    put(c, max(least, v), n);
+                    return;
+                }
+                for (int64_t lane = 0; lane < n; ++lane, c += g.c_col) {
+                    T one = v[lane];
+                    if (g.accumulate)
+                        one += *c;
+                    one += row_bias[0] + (g.column_bias ? g.column_bias[j + lane] : T{});
+                    *c = finish(one, g.relu);
+                }
+            });
         }
     });
+}
+
+// Panels [first, first + count), by all threads; k is cut too, as a panel may be all there is.
+template <class T>
+void pack_all(const GemmArgs<T>& g, int64_t first, int64_t count, T* to) {
+    const int64_t steps = ceil_div(g.k, kBlockK);
+    const int64_t grain = max64(1, 65536 / (kTileColumns<T> * min64(kBlockK, max64(g.k, 1))));
+    parallel_range(count * steps, grain, [&](int64_t begin, int64_t end) {
+        for (int64_t piece = begin; piece < end; ++piece) {
+            const int64_t panel = first + piece / steps;
+            const int64_t k0 = piece % steps * kBlockK;
+            const int64_t width = panel_vectors(g, panel) * kLanes<T>;
+            pack_some(g, k0, min64(kBlockK, g.k - k0), panel, panel + 1,
+                      to + (panel - first) * kTileColumns<T> * g.k + k0 * width, 0);
+        }
+    });
+}
+
+struct Blocks {
+    int64_t rows, columns;
+};
+
+// At least `wanted` blocks, if there are so many tiles, of the shape that moves least: each block
+// of rows reads all of B, each block of columns all of A. A is packed for each block, and B too
+// where the blocks of rows are few.
+template <class T>
+Blocks blocks(const GemmArgs<T>& g, int64_t tiles, int64_t panels, int64_t wanted, bool pack_a,
+              bool pack_b) {
+    const int64_t least = ceil_div(tiles, kBlockTiles);
+    Blocks best = {least, 1};
+    double best_cost = -1;
+    for (int64_t rows = least; rows <= max64(least, min64(tiles, wanted)); ++rows) {
+        const int64_t columns = min64(panels, ceil_div(wanted, rows));
+        const double pack =
+            !pack_b ? 0 : kPackCost * static_cast<double>(rows <= kPackingRowBlocks ? rows : 1);
+        const double cost = (static_cast<double>(rows) + pack) * static_cast<double>(g.n) +
+                            (pack_a ? 1 + kPackCost : 1.0) * static_cast<double>(columns * g.m);
+        if (rows * columns >= min64(wanted, tiles * panels) &&
+            (best_cost < 0 || cost < best_cost)) {
+            best = {rows, columns};
+            best_cost = cost;
+        }
+    }
+    return best;
 }
 
 template <class T>
@@ -277,41 +386,34 @@ void tiled_product(const GemmArgs<T>& g) {
                                         : column_bytes >= kFarBytes && g.k >= kBlockK / 2;
     const bool pack_a = scattered && g.n >= (g.a_row == 1 ? 2 : 4) * kTileColumns<T>;
 
-    const int64_t group =
-        max64(8, kGroupBytes / (kTileColumns<T> * max64(g.k, 1) * static_cast<int64_t>(sizeof(T))));
+    // Where there are too few tiles to share, k is cut into parts, by the shape alone, as they are
+    // added. (For a k much longer than the rest, parts of k first: they pack no row of A twice.)
+    const bool packs_b = packed_from < all_panels;
+    const int64_t most_parts = max64(1, min64(wanted, g.k / kSplitK));
+    const int64_t long_k = g.k >= 8 * (g.m + g.n) ? most_parts : 1;
+    const int64_t parts = max64(long_k, min64(ceil_div(wanted, tiles * all_panels), most_parts));
+    // The cut into blocks changes no sum: few for few threads, which then pack little twice.
+    const int64_t threads = num_threads();
+    const int64_t shared =
+        ceil_div(min64(wanted, threads == 1 ? 1 : kThreadBlocks * threads), parts);
+    // Few blocks of rows pack each panel where they need it, in the first-level cache.
+    const bool pack_in_blocks =
+        blocks(g, tiles, all_panels, shared, pack_a, packs_b).rows <= kPackingRowBlocks;
+    const int64_t group = pack_in_blocks
+                              ? all_panels
+                              : max64(8, kGroupBytes / (kTileColumns<T> * max64(g.k, 1) *
+                                                        static_cast<int64_t>(sizeof(T))));
     for (int64_t group_begin = 0; group_begin < all_panels; group_begin += group) {
         const int64_t group_end = min64(all_panels, group_begin + group);
         const int64_t panels = group_end - group_begin;
         const int64_t pack_begin = max64(group_begin, packed_from);
-        const int64_t to_pack = max64(0, group_end - pack_begin);
+        const int64_t to_pack = pack_in_blocks ? 0 : max64(0, group_end - pack_begin);
         const Scratch packed_b(static_cast<size_t>(to_pack * kTileColumns<T> * g.k) * sizeof(T));
-        const int64_t pack_steps =
-            ceil_div(g.k, kBlockK); // k is cut too: a panel may be all there is
-        const int64_t pack_grain =
-            max64(1, 65536 / (kTileColumns<T> * min64(kBlockK, max64(g.k, 1))));
-        parallel_range(to_pack * pack_steps, pack_grain, [&](int64_t begin, int64_t end) {
-            for (int64_t piece = begin; piece < end; ++piece) {
-                const int64_t panel = pack_begin + piece / pack_steps;
-                const int64_t k0 = piece % pack_steps * kBlockK;
-                const int64_t j0 = panel * kTileColumns<T>;
-                const int64_t width = panel_vectors(g, panel) * kLanes<T>;
-                pack_panel(packed_b.as<T>() + (panel - pack_begin) * kTileColumns<T> * g.k +
-                               k0 * width,
-                           g.b + k0 * g.b_row + j0 * g.b_col, min64(kBlockK, g.k - k0), g.b_row,
-                           min64(width, g.n - j0), g.b_col, width);
-            }
-        });
-        const Panels<T> source = {packed_b.as<T>(), to_pack > 0 ? pack_begin : group_end, g.k};
+        pack_all(g, pack_begin, to_pack, packed_b.as<T>());
+        const Panels<T> source = {pack_in_blocks ? nullptr : packed_b.as<T>(),
+                                  pack_in_blocks || to_pack > 0 ? pack_begin : group_end, g.k};
 
-        // Blocks of rows first, then of columns, then of k, until there is enough to share. (For a
-        // k much longer than the rest, parts of k first: they pack no row of A twice.)
-        const int64_t most_parts = max64(1, min64(wanted, g.k / kSplitK));
-        const int64_t long_k = g.k >= 8 * (g.m + g.n) ? most_parts : 1;
-        const int64_t row_blocks =
-            min64(tiles, max64(ceil_div(tiles, kBlockTiles), ceil_div(wanted, long_k)));
-        const int64_t column_blocks = min64(panels, ceil_div(wanted, long_k * row_blocks));
-        const int64_t parts =
-            max64(long_k, min64(ceil_div(wanted, row_blocks * column_blocks), most_parts));
+        const auto [row_blocks, column_blocks] = blocks(g, tiles, panels, shared, pack_a, packs_b);
         const auto block = [&](int64_t chunk, int64_t part) {
             const int64_t r = chunk / column_blocks, c = chunk % column_blocks;
             return Block{r * tiles / row_blocks,

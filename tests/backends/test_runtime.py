@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from typing import Any
 
 import numpy as np
@@ -151,3 +152,23 @@ def test_result_too_big_for_memory() -> None:
     row, column = (np.broadcast_to(np.float32(1), s) for s in [(2**31, 1), (1, 2**31)])
     with pytest.raises((MemoryError, ValueError)):
         cpu.matmul(row, column)
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="the system tells no affinity")
+def test_workers_keep_to_the_cpus_of_their_caller() -> None:
+    before = _cpu.get_num_threads()
+    allowed = os.sched_getaffinity(0)
+    a = np.ones((300, 300), np.float32)
+    try:
+        for cpus in (allowed, {min(allowed)}, allowed):
+            os.sched_setaffinity(0, cpus)
+            _cpu.set_num_threads(1)  # ends the workers
+            _cpu.set_num_threads(3)
+            for _ in range(20):
+                time.sleep(0.001)  # workers fall asleep, and wake somewhere
+                np.testing.assert_array_equal(cpu.matmul(a, a), np.full_like(a, 300))
+            for thread in os.listdir("/proc/self/task"):
+                assert os.sched_getaffinity(int(thread)) <= allowed
+    finally:
+        os.sched_setaffinity(0, allowed)
+        _cpu.set_num_threads(before)

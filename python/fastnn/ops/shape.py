@@ -374,14 +374,22 @@ def stack(tensors: Sequence[Tensor], dim: int = 0, *, out: Tensor | None = None)
 
 
 class SplitBackward0(MultiNode):
-    """Several parts of one tensor: their gradients are written side by side."""
+    """Several parts of one tensor: their gradients are written side by side.
+
+    The axes of the result lie in memory in the order of the tensor's, so that the views that made the tensor are
+    undone without a copy.
+    """
 
     __slots__ = ()
 
     def backward(self, g: Any) -> tuple[Any, ...]:
-        indices, shape, like = self.saved
+        indices, shape, dtype, strides = self.saved
         beside = next((part for part in g if part is not None), None)
-        out = np.zeros(shape, like, like=None if beside is None else as_array(beside))
+        like = None if beside is None else as_array(beside)
+        order = sorted(range(len(shape)), key=lambda axis: -strides[axis])
+        new = np.zeros if any(part is None for part in g) else np.empty
+        stored = new([shape[axis] for axis in order], dtype, like=like)
+        out = stored.transpose(np.argsort(order).tolist())
         for index, part in zip(indices, g, strict=True):
             if part is not None:
                 out[index] = part
@@ -390,7 +398,7 @@ class SplitBackward0(MultiNode):
     def backward_graph(self, g: Any) -> tuple[Any, ...]:
         from .indexing import scatter
 
-        indices, shape, _ = self.saved
+        indices, shape, _, _ = self.saved
         total: Any = None
         for index, part in zip(indices, g, strict=True):
             if part is not None:
@@ -404,7 +412,9 @@ def _parts(x: Tensor, indices: list[tuple[Any, ...]]) -> tuple[Tensor, ...]:
     if not (x._requires_grad and mode.enabled):
         outs = tuple(make(data[i]) for i in indices)
     else:
-        node = SplitBackward0((edge_of(x),), (indices, data.shape, data.dtype), len(indices))
+        node = SplitBackward0(
+            (edge_of(x),), (indices, data.shape, data.dtype, data.strides), len(indices)
+        )
         outs = tuple(make(data[index], Output(node, i)) for i, index in enumerate(indices))
     if mode.enabled:
         for out in outs:
