@@ -4,7 +4,8 @@ Each round runs every contestant once, in an order that rotates, so that a slow 
 alike; the ratio of a round is between neighbours in time. Page faults are counted beside the seconds.
 
 A library's threads wait for work by spinning, OpenMP's for some milliseconds, and would take a CPU from the next
-contestant: there is a pause before each measurement, and then a call that does not count, which wakes the threads.
+contestant: there is a pause before each measurement. Then calls that do not count wake the threads, for long enough that
+the scheduler has spread them.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 PAUSE = 0.015  # seconds
-LONG = 0.1  # seconds of a call beside which waking threads does not count
+WARM = 0.03  # seconds
 
 Maker = Callable[[], Callable[[], object]]
 
@@ -86,8 +87,9 @@ class Local:
     def __call__(self, repeat: int) -> Sample:
         """The mean of ``repeat`` calls."""
         function = self._function
-        if self._last < LONG:
-            time.sleep(PAUSE)
+        time.sleep(PAUSE)
+        until = time.perf_counter() + WARM
+        while self._last < WARM and time.perf_counter() < until:
             function()
             if self._finish is not None:
                 self._finish()

@@ -3,6 +3,7 @@
 
 #include <vector>
 
+#include "conv/depthwise.h"
 #include "conv/planar.h"
 #include "conv/winograd.h"
 #include "core/buffer_pool.h"
@@ -16,8 +17,22 @@ bool consecutive(const int64_t* offsets) {
     return offsets[1] == offsets[0] + 1 && offsets[2] == offsets[0] + 2;
 }
 
+template <class T>
+bool is_depthwise(const TapConv<T>& c) {
+    return depthwise_suits(c.groups, c.source, c.dest.c, c.dest.c_stride, c.dest.w_stride,
+                           c.step_x);
+}
+template <class T>
+bool is_depthwise(const WeightGrad<T>& w) {
+    return w.x.n > 0 && w.g.h > 0 && w.g.w > 0 &&
+           depthwise_suits(w.shape.groups, w.x, w.g.c, w.g.c_stride, w.g.w_stride,
+                           w.shape.stride_w);
+}
+
 void run(const TapConv<double>& conv) {
-    if (planar_kernels().suit_f64(conv))
+    if (is_depthwise(conv))
+        depthwise_kernels().f64(conv);
+    else if (planar_kernels().suit_f64(conv))
         planar_kernels().f64(conv);
     else
         conv_kernels().taps_f64(conv);
@@ -27,7 +42,9 @@ void run(const TapConv<float>& conv) {
     const bool square = conv.taps_y == 3 && conv.taps_x == 3 && conv.groups == 1 &&
                         conv.step_y == 1 && conv.step_x == 1 && consecutive(conv.dy) &&
                         consecutive(conv.dx) && conv.dest.n > 0;
-    if (square && winograd_suits(conv.source.c, conv.dest.c, conv.dest.h, conv.dest.w))
+    if (is_depthwise(conv))
+        depthwise_kernels().f32(conv);
+    else if (square && winograd_suits(conv.source.c, conv.dest.c, conv.dest.h, conv.dest.w))
         winograd_kernels().convolve(conv);
     else if (planar_kernels().suit_f32(conv))
         planar_kernels().f32(conv);
@@ -36,7 +53,10 @@ void run(const TapConv<float>& conv) {
 }
 
 void run(const WeightGrad<double>& grad) {
-    weight_grad_kernels().f64(grad);
+    if (is_depthwise(grad))
+        depthwise_kernels().weight_f64(grad);
+    else
+        weight_grad_kernels().f64(grad);
 }
 void run(const WeightGrad<float>& grad) {
     const ConvShape& s = grad.shape;
@@ -44,7 +64,9 @@ void run(const WeightGrad<float>& grad) {
                         s.stride_w == 1 && s.dilation_h == 1 && s.dilation_w == 1;
     // Few terms in a sum would not hide the transforms' rounding errors.
     const bool many = grad.g.n * grad.g.h * grad.g.w >= kWinogradTerms;
-    if (square && many && winograd_suits(grad.x.c, grad.g.c, grad.g.h, grad.g.w))
+    if (is_depthwise(grad))
+        depthwise_kernels().weight_f32(grad);
+    else if (square && many && winograd_suits(grad.x.c, grad.g.c, grad.g.h, grad.g.w))
         winograd_kernels().weight_gradient(grad);
     else
         weight_grad_kernels().f32(grad);
