@@ -10,6 +10,7 @@ from typing import Any
 
 from . import language_models, models
 from .measure import Maker, Row
+from .same_code import compiled_by
 from .training import Build, images, text
 
 
@@ -20,7 +21,7 @@ def _model(library: str, build: Build, x: Any, setting: str = "") -> Maker:
         if setting == "channels_last":
             model = model.to(memory_format=lib.channels_last)
             inputs = inputs.contiguous(memory_format=lib.channels_last)
-        run = lib.compile(model) if setting == "compile" else model
+        run = compiled_by(lib, model) if setting == "compile" else model
 
         def infer() -> None:
             with lib.no_grad():

@@ -66,11 +66,15 @@ def _versions() -> dict[str, str]:
 
 
 def _installed_size(name: str) -> int:
-    """Bytes of the folder that a package is imported from, without compiled Python files."""
+    """Bytes of the folder that a package is imported from, without compiled Python files and emulated kernels."""
     spec = importlib.util.find_spec(name)
     assert spec is not None
     folder = Path(str(spec.origin)).parent
-    files = (f for f in folder.rglob("*") if "__pycache__" not in f.parts and f.is_file())
+    files = (
+        f
+        for f in folder.rglob("*")
+        if "__pycache__" not in f.parts and "_cuda_emulated" not in f.name and f.is_file()
+    )
     return sum(f.stat().st_size for f in files)
 
 

@@ -13,6 +13,12 @@ from .measure import Maker, Row
 Make = Callable[[Any, Any], Callable[[], object]]
 
 
+def compiled_by(torch: Any, function: Any) -> Any:
+    """``function`` or a module through PyTorch's compiler, which gives up on code that it has compiled for 8 rows."""
+    torch.compiler.reset()
+    return torch.compile(function)
+
+
 def contestant(library: str, make: Make, compiled: bool = False) -> Maker:
     """The maker of ``make``'s function with ``library``, through PyTorch's compiler where asked for."""
 
@@ -20,10 +26,7 @@ def contestant(library: str, make: Make, compiled: bool = False) -> Maker:
         module = importlib.import_module(library)
         module.manual_seed(0)
         function = make(module, importlib.import_module(f"{library}.nn.functional"))
-        if compiled:
-            compile_function: Callable[..., Callable[[], object]] = module.compile
-            return compile_function(function)
-        return function
+        return compiled_by(module, function) if compiled else function
 
     return build
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from . import language_models, models
 from .measure import Maker, Row
+from .same_code import compiled_by
 
 # (library) -> model
 Build = Callable[[Any], Any]
@@ -63,7 +64,7 @@ def _step(
             x = x.contiguous(memory_format=lib.channels_last)
         optimizer = optimizer_of(lib, model.parameters(), fused)
         loss_function = getattr(lib.nn, loss_name)()
-        run = lib.compile(model) if setting == "compile" else model
+        run = compiled_by(lib, model) if setting == "compile" else model
 
         def step() -> None:
             optimizer.zero_grad()

@@ -1,8 +1,7 @@
 // parallel_for: one call, a fixed number of chunks, run by the thread pool.
 //
-// The caller cuts its work into chunks by the shape of the problem, never by the number of threads,
-// so that a result has the same bits for any number of threads. Which thread runs which chunk is
-// decided at run time.
+// A result has the same bits for any number of threads: what is added up is cut by the shape of the
+// problem alone, and added in order. Which thread runs which chunk is decided at run time.
 #pragma once
 
 #include <cstdint>
