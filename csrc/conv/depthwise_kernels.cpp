@@ -8,8 +8,8 @@
 //
 // Reached on 2 cores of Zen 4 (AVX2), float32, (16, 64, 28, 28) by 3 x 3, in ms, in brackets as 64
 // groups of a general convolution: channels last 0.5 (7.8), with both gradients 1.9 (20.4); planes
-// 0.5 (1.1), with gradients 2.0 (4.3). PyTorch 2.13 takes 0.4 and 1.4 channels last. Planes took 2.0
-// with one row of results at a time.
+// 0.5 (1.1), with gradients 2.0 (4.3). PyTorch 2.13 takes 0.4 and 1.4 channels last. Planes
+// took 2.0 with one row of results at a time.
 #include "conv/depthwise.h"
 
 #include "conv/patch.h"
