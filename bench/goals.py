@@ -45,7 +45,7 @@ CAUSES: list[tuple[str, str]] = [
     ("training: GPT", "two thirds of the time are products"),
     ("training: BiLSTM", "two thirds of the time are the layer's products and gates"),
     ("inference: ResNet-20", "batch norm, ReLU and sums are passes of their own, which ONNX Runtime folds into the convolutions"),
-    ("inference: MNIST CNN", "max pooling finds positions, which only gradients need: a fifth of the time; at batch 1 Python's calls"),
+    ("inference: MNIST CNN", "max pooling, a fifth of the time, finds positions too, which only gradients need; at batch 1 Python's calls"),
     ("inference: MNIST MLP, batch 1,", "Python's calls"),
 ]  # fmt: skip
 

@@ -178,6 +178,13 @@ bool is_c_contiguous(PyObject* array) {
     return (array_of(array)->flags & py::detail::npy_api::NPY_ARRAY_C_CONTIGUOUS_) != 0;
 }
 
+PyObject* contiguous_array(PyObject* array) {
+    py::array result = contiguous(borrow(array));
+    if (!result)
+        throw std::bad_alloc();
+    return result.release().ptr();
+}
+
 bool is_channels_last(PyObject* object) {
     const auto* array = array_of(object);
     if (array->nd != 4 || is_c_contiguous(object))

@@ -70,6 +70,8 @@ bool pair_argument(PyObject* object, int64_t value[2]);
 bool shape_argument(PyObject* object, int ndim, int64_t* shape);
 
 bool is_c_contiguous(PyObject* array);
+// A new reference to the array if it is C-contiguous, else to a copy that is.
+PyObject* contiguous_array(PyObject* array);
 // 4-d and stored as NHWC; what is C-contiguous too counts as NCHW.
 bool is_channels_last(PyObject* array);
 

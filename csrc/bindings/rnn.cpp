@@ -9,23 +9,6 @@
 namespace fastnn::bindings {
 namespace {
 
-// A C-contiguous copy.
-template <class T>
-PyObject* contiguous_copy(PyObject* object) {
-    const ArrayFields& from = *array_of(object);
-    const int64_t rows = from.nd == 2 ? from.dimensions[0] : 1;
-    const int64_t columns = from.dimensions[from.nd - 1];
-    const int64_t shape[2] = {rows, columns};
-    PyObject* const copy = new_result(array_dtype(object), from.nd, shape + 2 - from.nd);
-    T* to = data_of<T>(copy);
-    for (int64_t i = 0; i < rows; ++i) {
-        const char* row = from.data + (from.nd == 2 ? i * from.strides[0] : 0);
-        for (int64_t j = 0; j < columns; ++j)
-            *to++ = *reinterpret_cast<const T*>(row + j * from.strides[from.nd - 1]);
-    }
-    return copy;
-}
-
 // Reads arguments one after the other; `served` turns false where one does not fit. What is not
 // contiguous (one direction's half of a gradient) is copied.
 class Arguments {
@@ -47,7 +30,7 @@ class Arguments {
         } else if (is_c_contiguous(object)) {
             *to = data_of<const T>(object);
         } else {
-            copies_.push_back(std::make_unique<Ref>(contiguous_copy<T>(object)));
+            copies_.push_back(std::make_unique<Ref>(contiguous_array(object)));
             *to = data_of<const T>(copies_.back()->get());
         }
     }

@@ -146,7 +146,7 @@ void dot_product(const GemmArgs<T>& g) {
 
 // -- outer product ------------------------------------------------------------------------------
 // k = 1: tiles would begin and end once for each element that they hold. The weight's gradient of
-// one sample, 128 x 784: 31 us in tiles, 9 here (the result's 400 KB from the second-level cache).
+// one sample, 128 x 784, on one thread of Zen 4 (AVX2): 24 to 35 us in tiles, 10 here.
 template <class T>
 void outer_product(const GemmArgs<T>& g) {
     const int64_t grain = max64(1, static_cast<int64_t>(kChunkWork / 8) / g.n);

@@ -163,12 +163,14 @@ def test_workers_keep_to_the_cpus_of_their_caller() -> None:
         for cpus in (allowed, {min(allowed)}, allowed):
             os.sched_setaffinity(0, cpus)
             _cpu.set_num_threads(1)  # ends the workers
+            others = set(os.listdir("/proc/self/task"))
             _cpu.set_num_threads(3)
             for _ in range(20):
                 time.sleep(0.001)  # workers fall asleep, and wake somewhere
                 np.testing.assert_array_equal(cpu.matmul(a, a), np.full_like(a, 300))
-            for thread in os.listdir("/proc/self/task"):
-                assert os.sched_getaffinity(int(thread)) <= allowed
+            workers = set(os.listdir("/proc/self/task")) - others
+            assert len(workers) == 2
+            assert all(os.sched_getaffinity(int(worker)) <= cpus for worker in workers)
     finally:
         os.sched_setaffinity(0, allowed)
         _cpu.set_num_threads(before)

@@ -193,32 +193,13 @@ class Conv2d(_Conv):
         padding: Any = self.padding
         if self.padding_mode != "zeros":
             input, padding = self._padded(input)
-        if pool is not None:
-            return conv_pool.conv2d_max_pool2d(
-                input,
-                self.weight,
-                self.bias,
-                self.stride,  # type: ignore[arg-type]
-                padding,
-                self.dilation,  # type: ignore[arg-type]
-                self.groups,
-                activation,
-                pool.kernel_size,  # type: ignore[arg-type]
-                pool.stride,  # type: ignore[arg-type]
-                pool.padding,  # type: ignore[arg-type]
-                pool.dilation,  # type: ignore[arg-type]
-                pool.ceil_mode,
-            )
-        return conv_ops.conv2d(
-            input,
-            self.weight,
-            self.bias,
-            self.stride,  # type: ignore[arg-type]
-            padding,
-            self.dilation,  # type: ignore[arg-type]
-            self.groups,
-            activation,
-        )
+        arguments: Any = (
+            input, self.weight, self.bias, self.stride, padding, self.dilation, self.groups, activation,
+        )  # fmt: skip
+        if pool is None:
+            return conv_ops.conv2d(*arguments)
+        window: Any = (pool.kernel_size, pool.stride, pool.padding, pool.dilation, pool.ceil_mode)
+        return conv_pool.conv2d_max_pool2d(*arguments, *window)
 
 
 class Conv3d(_Conv):

@@ -98,8 +98,11 @@ def conv2d_max_pool2d(
     window = pair(kernel_size, "kernel_size", "max_pool2d", 1)
     around = pair(pool_padding, "padding", "max_pool2d")
     if data.ndim != 4 or isinstance(padding, str) or around != (0, 0) or ceil_mode:
-        map = conv2d(input, weight, bias, stride, padding, dilation, groups, activation)
-        return max_pool2d(map, kernel_size, pool_stride, pool_padding, pool_dilation, ceil_mode)  # type: ignore[no-any-return]
+        features = conv2d(input, weight, bias, stride, padding, dilation, groups, activation)
+        pooled: Tensor = max_pool2d(
+            features, kernel_size, pool_stride, pool_padding, pool_dilation, ceil_mode
+        )
+        return pooled
     step = window if pool_stride is None else pair(pool_stride, "stride", "max_pool2d", 1)
     spread = pair(pool_dilation, "dilation", "max_pool2d", 1)
     stride_ = pair(stride, "stride", "conv2d", 1)
