@@ -70,11 +70,6 @@ bool optional_array(PyObject* object, std::optional<py::array>* array) {
     return true;
 }
 
-bool activation(PyObject* object, bool* relu) {
-    *relu = PyUnicode_Check(object) && PyUnicode_CompareWithASCIIString(object, "relu") == 0;
-    return *relu || object == Py_None;
-}
-
 py::array contiguous(const py::array& a) {
     return is_contiguous(a) ? a : py::array::ensure(a, py::array::c_style);
 }

@@ -63,8 +63,6 @@ inline py::array borrow(PyObject* array) {
 
 // None, or an array.
 bool optional_array(PyObject* object, std::optional<py::array>* array);
-// None, or the name of an activation that kernels apply on the way.
-bool activation(PyObject* object, bool* relu);
 
 template <class T>
 const T* data(const py::array& a) {

@@ -21,16 +21,17 @@ bool set_map(const Shape4& map, bool channels_last, PoolShape* p) {
 }
 
 // (x, weight, bias or None, stride, padding, dilation, groups, activation or None, window, its
-// stride, its dilation)
+// stride, its dilation, indices = True)
 PyObject* forward(PyObject* const* args, Py_ssize_t count) {
     std::optional<py::array> bias;
     ConvPool shape{};
     PoolShape& p = shape.pool;
-    bool relu = false;
-    if (count != 11 || !is_array(args[0]) || !is_array(args[1]) ||
-        !optional_array(args[2], &bias) || !conv_settings(args + 3, &shape.conv) ||
-        !activation(args[7], &relu) || !pair_argument(args[8], p.kernel) ||
-        !pair_argument(args[9], p.stride) || !pair_argument(args[10], p.dilation))
+    bool relu = false, wanted = true;
+    if (count < 11 || count > 12 || (count > 11 && !bool_argument(args[11], &wanted)) ||
+        !is_array(args[0]) || !is_array(args[1]) || !optional_array(args[2], &bias) ||
+        !conv_settings(args + 3, &shape.conv) || !activation(args[7], &relu) ||
+        !pair_argument(args[8], p.kernel) || !pair_argument(args[9], p.stride) ||
+        !pair_argument(args[10], p.dilation))
         return nullptr;
     const py::array x = borrow(args[0]), weight = contiguous(borrow(args[1]));
     const DType dtype = bias ? common_float(x, weight, *bias) : common_float(x, weight);
@@ -60,14 +61,18 @@ PyObject* forward(PyObject* const* args, Py_ssize_t count) {
     }
     p.oh = pooled[2];
     p.ow = pooled[3];
-    const py::array y = new_image(dtype, pooled, x), indices = new_image(DType::int32, pooled, x);
+    const py::array y = new_image(dtype, pooled, x);
+    std::optional<py::array> indices;
+    if (wanted)
+        indices = new_image(DType::int32, pooled, x);
     const auto compute = [&]<class T>(T) {
         const MaybeReleaseGil release(conv_work(map, weight_shape));
         conv2d_max_pool2d<T>(image<T>(x), data<T>(weight), bias ? data<T>(*bias) : nullptr, relu,
-                             shape, mutable_data<T>(y), mutable_data<int32_t>(indices));
+                             shape, mutable_data<T>(y),
+                             indices ? mutable_data<int32_t>(*indices) : nullptr);
     };
     with_float(dtype, compute);
-    return new_tuple({y.inc_ref().ptr(), indices.inc_ref().ptr()});
+    return new_tuple({y.inc_ref().ptr(), indices ? indices->inc_ref().ptr() : Py_NewRef(Py_None)});
 }
 
 // (g, indices, x or None, weight or None, x_shape, weight_shape, stride, padding, dilation, groups)

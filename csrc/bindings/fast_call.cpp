@@ -174,6 +174,11 @@ bool shape_argument(PyObject* object, int ndim, int64_t* shape) {
     return true;
 }
 
+bool activation(PyObject* object, bool* relu) {
+    *relu = PyUnicode_Check(object) && PyUnicode_CompareWithASCIIString(object, "relu") == 0;
+    return *relu || object == Py_None;
+}
+
 bool is_c_contiguous(PyObject* array) {
     return (array_of(array)->flags & py::detail::npy_api::NPY_ARRAY_C_CONTIGUOUS_) != 0;
 }

@@ -68,6 +68,8 @@ bool bool_argument(PyObject* object, bool* value);
 bool float_argument(PyObject* object, double* value);
 bool pair_argument(PyObject* object, int64_t value[2]);
 bool shape_argument(PyObject* object, int ndim, int64_t* shape);
+// None, or the name of an activation that kernels apply on the way.
+bool activation(PyObject* object, bool* relu);
 
 bool is_c_contiguous(PyObject* array);
 // A new reference to the array if it is C-contiguous, else to a copy that is.

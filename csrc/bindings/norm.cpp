@@ -59,6 +59,29 @@ PyObject* batch_norm(PyObject* const* args, Py_ssize_t count) {
     return new_tuple({y.release(), mean.release(), var.release()});
 }
 
+// (x, weight, bias, mean, var, eps, activation or None)
+PyObject* batch_norm_inference(PyObject* const* args, Py_ssize_t count) {
+    DType dtype{};
+    NormShape shape{};
+    void *weight = nullptr, *bias = nullptr, *mean = nullptr, *var = nullptr;
+    double eps = 0;
+    bool relu = false;
+    if (count < 6 || count > 7 || !parse_input(args[0], &dtype, &shape) ||
+        !parse_channels(args[1], dtype, shape.channels, true, &weight) ||
+        !parse_channels(args[2], dtype, shape.channels, true, &bias) ||
+        !parse_channels(args[3], dtype, shape.channels, false, &mean) ||
+        !parse_channels(args[4], dtype, shape.channels, false, &var) ||
+        !float_argument(args[5], &eps) || !activation(count > 6 ? args[6] : Py_None, &relu))
+        return nullptr;
+    Ref y(new_result_like(args[0], dtype));
+    {
+        const MaybeReleaseGil release(size_of(args[0]));
+        fastnn::batch_norm_inference(shape, dtype == DType::float64, data_of<void>(args[0]), weight,
+                                     bias, mean, var, eps, relu, data_of<void>(y.get()));
+    }
+    return y.release();
+}
+
 // (g, x, weight, mean, var, eps)
 PyObject* batch_norm_backward(PyObject* const* args, Py_ssize_t count) {
     DType dtype{}, g_dtype{};
@@ -165,6 +188,7 @@ PyObject* row_norm_backward(PyObject* const* args, Py_ssize_t count) {
 
 void register_norm() {
     register_fast<&bindings::batch_norm>("batch_norm");
+    register_fast<&bindings::batch_norm_inference>("batch_norm_inference");
     register_fast<&bindings::batch_norm_backward>("batch_norm_backward");
     register_fast<&bindings::row_norm<true>>("layer_norm");
     register_fast<&bindings::row_norm_backward<true>>("layer_norm_backward");

@@ -68,23 +68,24 @@ bool output_is(const PoolShape& s, PyObject* g) {
     return dim(g, 0) == s.n && dim(g, 1) == s.c && dim(g, 2) == s.oh && dim(g, 3) == s.ow;
 }
 
-// (x, kernel, stride, padding, dilation, ceil_mode)
+// (x, kernel, stride, padding, dilation, ceil_mode, indices = True)
 PyObject* max_pool2d(PyObject* const* args, Py_ssize_t count) {
     PoolShape s;
     DType dtype{};
-    bool channels_last = false, ceil_mode = false;
-    if (count != 6 || !parse_image(args[0], &dtype, &channels_last) ||
-        !parse_window(args + 1, &s) || !pair_argument(args[4], s.dilation) ||
-        !positive(s.dilation) || !bool_argument(args[5], &ceil_mode) ||
-        !set_image(&s, args[0], channels_last) || !set_output(&s, ceil_mode))
+    bool channels_last = false, ceil_mode = false, wanted = true;
+    if (count < 6 || count > 7 || (count > 6 && !bool_argument(args[6], &wanted)) ||
+        !parse_image(args[0], &dtype, &channels_last) || !parse_window(args + 1, &s) ||
+        !pair_argument(args[4], s.dilation) || !positive(s.dilation) ||
+        !bool_argument(args[5], &ceil_mode) || !set_image(&s, args[0], channels_last) ||
+        !set_output(&s, ceil_mode))
         return nullptr;
     const int64_t shape[4] = {s.n, s.c, s.oh, s.ow};
     Ref y(new_image(dtype, shape, channels_last));
-    Ref indices(new_image(DType::int32, shape, channels_last));
+    Ref indices(wanted ? new_image(DType::int32, shape, channels_last) : Py_NewRef(Py_None));
     {
         const MaybeReleaseGil release(size_of(args[0]));
         max_pool(s, dtype == DType::float64, data_of<void>(args[0]), data_of<void>(y.get()),
-                 data_of<int32_t>(indices.get()));
+                 wanted ? data_of<int32_t>(indices.get()) : nullptr);
     }
     return new_tuple({y.release(), indices.release()});
 }

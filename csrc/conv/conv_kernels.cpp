@@ -120,6 +120,45 @@ int panel_vectors(int64_t out, int64_t panel) {
     return out - panel * kTileColumns<T> > kLanes<T> ? 2 : 1;
 }
 
+// The weights of `count` output channels, each of which has all its own in one run, channel by
+// channel: squares of them are turned in registers.
+template <class T>
+void turn_weights(T* to, const Plan<T>& plan, const T* from, int64_t count, int64_t width) {
+    constexpr int64_t lanes = kLanes<T>;
+    const TapConv<T>& c = plan.conv;
+    const int64_t taps = c.weight_c;
+    const Scratch rows(static_cast<size_t>(plan.k) * sizeof(int64_t)); // where a weight's row is
+    int64_t* const row = rows.as<int64_t>();
+    for (int64_t i = 0; i < c.taps_y; ++i)
+        for (int64_t j = 0; j < c.taps_x; ++j)
+            for (int64_t channel = 0; channel < plan.in; ++channel)
+                row[channel * taps + c.weight_y[i] + c.weight_x[j]] =
+                    ((i * c.taps_x + j) * plan.in + channel) * width;
+    for (int64_t o = 0; o < width; o += lanes)
+        for (int64_t next = 0; next < plan.k; next += lanes) {
+            const int64_t k = min64(next, plan.k - lanes); // the last overlaps
+            Vec<T> square[lanes];
+#pragma GCC unroll 16
+            for (int64_t i = 0; i < lanes; ++i)
+                square[i] = o + i < count ? load(from + (o + i) * c.weight_o + k) : Vec<T>{};
+            transpose(square);
+#pragma GCC unroll 16
+            for (int64_t i = 0; i < lanes; ++i)
+                store(to + row[k + i] + o, square[i]);
+        }
+}
+
+// Whether the weights of an output channel are one run of taps after taps.
+template <class T>
+bool in_one_run(const Plan<T>& plan) {
+    const TapConv<T>& c = plan.conv;
+    bool run = c.weight_c == c.taps_y * c.taps_x && plan.k >= kLanes<T>;
+    for (int64_t i = 0; i < c.taps_y; ++i)
+        for (int64_t j = 0; j < c.taps_x; ++j)
+            run = run && c.weight_y[i] + c.weight_x[j] < c.weight_c;
+    return run;
+}
+
 // One panel of one group, its biases at the end.
 template <class T>
 void pack_weights(T* to, const Plan<T>& plan, int64_t group, int64_t panel) {
@@ -128,6 +167,11 @@ void pack_weights(T* to, const Plan<T>& plan, int64_t group, int64_t panel) {
     const int64_t width = panel_vectors<T>(plan.out, panel) * kLanes<T>;
     const int64_t count = min64(width, plan.out - o0);
     const T* from = c.weight + group * c.weight_group + o0 * c.weight_o;
+    T* const biases = to + plan.k * width;
+    for (int64_t o = 0; o < width; ++o)
+        biases[o] = c.bias && o < count ? c.bias[group * plan.out + o0 + o] : T{};
+    if (in_one_run(plan))
+        return turn_weights(to, plan, from, count, width);
     for (int64_t i = 0; i < c.taps_y; ++i)
         for (int64_t j = 0; j < c.taps_x; ++j)
             for (int64_t channel = 0; channel < plan.in; ++channel, to += width) {
@@ -137,8 +181,6 @@ void pack_weights(T* to, const Plan<T>& plan, int64_t group, int64_t panel) {
                 for (int64_t o = count; o < width; ++o)
                     to[o] = T{};
             }
-    for (int64_t o = 0; o < width; ++o)
-        to[o] = c.bias && o < count ? c.bias[group * plan.out + o0 + o] : T{};
 }
 
 struct Chunk {
@@ -236,7 +278,7 @@ void compute(const TapConv<T>& c) {
         return;
     const Plan<T> plan(c);
     const Scratch packed(static_cast<size_t>(c.groups * plan.panels * plan.panel_size) * sizeof(T));
-    const int64_t pack_grain = max64(1, 32768 / plan.panel_size);
+    const int64_t pack_grain = max64(1, 8192 / plan.panel_size);
     parallel_range(c.groups * plan.panels, pack_grain, [&](int64_t begin, int64_t end) {
         for (int64_t i = begin; i < end; ++i)
             pack_weights(packed.as<T>() + i * plan.panel_size, plan, i / plan.panels,

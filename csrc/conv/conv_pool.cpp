@@ -58,7 +58,7 @@ void conv2d_max_pool2d(const Image<const T>& x, const T* weight, const T* bias, 
         conv2d<T>(images_of(x, begin, block.n), weight, bias, relu, shape.conv,
                   map_at(map.as<T>(), block));
         max_pool(block, sizeof(T) == 8, map.as<void>(), y + begin * pooled_size,
-                 indices + begin * pooled_size);
+                 indices ? indices + begin * pooled_size : nullptr);
     });
 }
 

@@ -24,7 +24,7 @@ struct ConvPool {
     PoolShape pool;
 };
 
-// y and indices (N, O, PH, PW), in the layout that pool.channels_last says.
+// y and indices (N, O, PH, PW), in the layout that pool.channels_last says; indices may be null.
 template <class T>
 void conv2d_max_pool2d(const Image<const T>& x, const T* weight, const T* bias, bool relu,
                        const ConvPool& shape, T* y, int32_t* indices);

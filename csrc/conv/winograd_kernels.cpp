@@ -45,6 +45,10 @@ constexpr int64_t kConvolveBytes = 450 << 10; // of the transforms of a chunk, a
 constexpr int64_t kGradientBytes = 900 << 10;
 constexpr int64_t kMostTiles = 96;
 constexpr int64_t kManyWeights = 1 << 15; // their transforms fill the second-level cache
+constexpr int64_t kWeightGrain = 64;      // channels of a panel, whose weights a thread transforms
+constexpr int64_t kChunkWork = 1 << 18;   // multiplications that are worth a chunk
+constexpr int64_t kChunks = 16;           // chunks wanted of so many
+constexpr int64_t kChunkTiles = 12;       // fewer are not worth the weights' way from the cache
 constexpr int64_t kSharedWork = 1 << 19;  // multiplications of an element that are worth a thread
 constexpr int64_t kFewParts = 4, kChunksOfPart = 4;
 constexpr int64_t kSumBytes = 8 << 20; // for the sums of the parts of a weight gradient
@@ -355,7 +359,7 @@ void transform_weights(const TapConv<float>& conv, int64_t panels, float* to, in
     const int64_t in = conv.source.c, out = conv.dest.c;
     const int64_t panel_size = in * kTileColumns<float>;
     const Taps taps(conv);
-    parallel_range(panels * in, 256, [&](int64_t begin, int64_t end) {
+    parallel_range(panels * in, kWeightGrain, [&](int64_t begin, int64_t end) {
         for (int64_t item = begin; item < end; ++item) {
             const int64_t panel = item / in, c = item % in;
             const int64_t o0 = panel * kTileColumns<float>;
@@ -406,15 +410,15 @@ struct Target {
     int64_t rows; // that exist
 };
 
-// Results of one row of tiles, from [element][tile][o]: to pixels with the channels last, in whole
-// vectors, or to planes.
+// Results of one row of tiles and the channels of [first, last), from [element][tile][o]: to pixels
+// with the channels last, in whole vectors, or to planes.
 template <bool planar>
 void transform_results(const TapConv<float>& conv, const Tiles& tiles, const float* products,
-                       int64_t element, const Target& to) {
+                       int64_t element, int64_t first, int64_t last, const Target& to) {
     const int64_t out = conv.dest.c, pitch = whole_vectors(out);
     const V least = broadcast(conv.relu ? 0.0f : -__builtin_inff());
     for (int64_t tile = 0; tile < tiles.x; ++tile)
-        for (int64_t o = 0; o < pitch; o += kLane) {
+        for (int64_t o = first; o < last; o += kLane) {
             const float* from = products + tile * pitch + o;
             float* pixel = to.data + tiles.column(tile) * to.w_stride + o * to.c_stride;
             const int64_t count = min64(kLane, out - o);
@@ -446,13 +450,21 @@ void convolve(const TapConv<float>& conv) {
     const int64_t in = conv.source.c, in_pitch = whole_vectors(in);
     const int64_t out = d.c, out_pitch = whole_vectors(out);
     const int64_t panels = ceil_div(out, kTileColumns<float>);
-    if (d.n * ceil_div(d.h, kTile) * ceil_div(d.w, kTile) < (in * out < kManyWeights ? 2 : 16))
+    const int64_t all = d.n * ceil_div(d.h, kTile) * ceil_div(d.w, kTile);
+    if (all < (in * out < kManyWeights ? 2 : 16))
         return conv_kernels.taps_f32(conv); // the weights' transform would not pay
     const int64_t weight_element = element_stride(panels * in * kTileColumns<float>);
     const Scratch weights(static_cast<size_t>(kElements * weight_element) * sizeof(float));
     transform_weights(conv, panels, weights.as<float>(), weight_element);
 
-    const Tiles tiles(d.n, d.h, d.w, true, tiles_of_chunk(kConvolveBytes, in_pitch, out_pitch));
+    const int64_t wanted = max64(1, min64(kChunks, kElements * all * in * out / kChunkWork));
+    Tiles tiles(d.n, d.h, d.w, true,
+                min64(tiles_of_chunk(kConvolveBytes, in_pitch, out_pitch),
+                      max64(kChunkTiles, all / wanted)));
+    const int64_t row_chunks = ceil_div(tiles.rows, tiles.chunk_rows);
+    tiles.chunk_rows = ceil_div(tiles.rows, row_chunks); // as even as can be
+    // Few tiles: panels are shared, and each block of them transforms the source for itself.
+    const int64_t panel_blocks = min64(panels, max64(1, wanted / row_chunks));
     const int64_t source_element = element_stride(tiles.most() * in_pitch);
     const int64_t product_element = element_stride(tiles.most() * out_pitch);
     // Straight into the result where its channels or its pixels are contiguous; else by a copy.
@@ -460,7 +472,14 @@ void convolve(const TapConv<float>& conv) {
     const bool planar = d.w >= kTile && d.w_stride == 1 && !direct;
     const int64_t copy_row = max64(d.w, kTile) * out_pitch;
     const int64_t copy_floats = direct || planar ? 0 : kTile * copy_row;
-    parallel_range(tiles.rows, tiles.chunk_rows, [&](int64_t begin, int64_t end) {
+    parallel_for(row_chunks * panel_blocks, [&](int64_t chunk) {
+        const int64_t begin = chunk / panel_blocks * tiles.chunk_rows;
+        const int64_t end = min64(tiles.rows, begin + tiles.chunk_rows);
+        const int64_t block = chunk % panel_blocks;
+        const int64_t first_panel = block * panels / panel_blocks;
+        const int64_t last_panel = (block + 1) * panels / panel_blocks;
+        const int64_t first = first_panel * kTileColumns<float>;
+        const int64_t last = min64(out_pitch, last_panel * kTileColumns<float>);
         const int64_t count = (end - begin) * tiles.x;
         Pixels source(conv.source, tiles, kReach);
         const Scratch sources(static_cast<size_t>(kElements * source_element) * sizeof(float));
@@ -473,7 +492,7 @@ void convolve(const TapConv<float>& conv) {
         a.a_row = in_pitch;
         a.a_col = 1;
         for (int64_t element = 0; element < kElements; ++element)
-            for (int64_t panel = 0; panel < panels; ++panel) {
+            for (int64_t panel = first_panel; panel < last_panel; ++panel) {
                 const int64_t o = panel * kTileColumns<float>;
                 const int64_t width = min64(kTileColumns<float>, out_pitch - o);
                 a.b = weights.as<float>() + element * weight_element +
@@ -503,14 +522,17 @@ void convolve(const TapConv<float>& conv) {
             const Target target = {d.data + n * d.n_stride + y * d.h_stride, d.c_stride, d.h_stride,
                                    d.w_stride, rows};
             if (direct) {
-                transform_results<false>(conv, tiles, from, product_element, target);
+                transform_results<false>(conv, tiles, from, product_element, first, last, target);
             } else if (planar) {
-                transform_results<true>(conv, tiles, from, product_element, target);
+                transform_results<true>(conv, tiles, from, product_element, first, last, target);
             } else {
-                transform_results<false>(conv, tiles, from, product_element,
+                transform_results<false>(conv, tiles, from, product_element, first, last,
                                          {copy.as<float>(), 1, copy_row, out_pitch, rows});
+                Image<float> part = d;
+                part.data += first * d.c_stride;
+                part.c = min64(out, last) - first;
                 for (int64_t i = 0; i < rows; ++i)
-                    write_window(d, n, copy.as<float>() + i * copy_row,
+                    write_window(part, n, copy.as<float>() + i * copy_row + first,
                                  Window{y + i, 0, 1, d.w, out_pitch});
             }
         }

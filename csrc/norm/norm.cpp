@@ -42,8 +42,9 @@ void for_tasks(const NormShape& s, const Partition& cut, Sum sum) {
 
 template <class T>
 void apply(const NormShape& s, const T* x, const T* g, const T* mean, const T* scale,
-           const T* shift, const T* g_scale, T* y) {
-    const auto kernel = norm_table().apply[sizeof(T) == 8];
+           const T* shift, const T* g_scale, T* y, bool relu = false) {
+    const NormTable& table = norm_table();
+    const auto kernel = (relu ? table.apply_relu : table.apply)[sizeof(T) == 8];
     const int64_t row = s.channels * s.run;
     if (row > 4 * kGrain && s.run > 1) { // few large images: a task for some channels of a row
         const int64_t group = std::clamp<int64_t>(kGrain / s.run, 1, s.channels);
@@ -115,6 +116,20 @@ void forward(const NormShape& s, const T* x, const T* weight, const T* bias, dou
 }
 
 template <class T>
+void inference(const NormShape& s, const T* x, const T* weight, const T* bias, const T* mean,
+               const T* var, double eps, bool relu, T* y) {
+    const Scratch coefficients(static_cast<std::size_t>(2 * s.channels) * sizeof(T));
+    T* scale = coefficients.as<T>();
+    T* shift = scale + s.channels;
+    for (int64_t c = 0; c < s.channels; ++c) {
+        scale[c] = static_cast<T>((weight ? static_cast<double>(weight[c]) : 1.0) /
+                                  std::sqrt(static_cast<double>(var[c]) + eps));
+        shift[c] = bias ? bias[c] : T{0};
+    }
+    apply<T>(s, x, nullptr, mean, scale, shift, nullptr, y, relu);
+}
+
+template <class T>
 void backward(const NormShape& s, const T* g, const T* x, const T* weight, const T* mean,
               const T* var, double eps, T* gx, T* gweight, T* gbias) {
     const auto& table = norm_table();
@@ -174,6 +189,17 @@ void batch_norm(const NormShape& shape, bool is_double, const void* x, const voi
         forward(shape, static_cast<const T*>(x), static_cast<const T*>(weight),
                 static_cast<const T*>(bias), eps, static_cast<T*>(y), static_cast<T*>(mean),
                 static_cast<T*>(var));
+    };
+    is_double ? run(double{}) : run(float{});
+}
+
+void batch_norm_inference(const NormShape& shape, bool is_double, const void* x, const void* weight,
+                          const void* bias, const void* mean, const void* var, double eps,
+                          bool relu, void* y) {
+    const auto run = [&]<class T>(T) {
+        inference(shape, static_cast<const T*>(x), static_cast<const T*>(weight),
+                  static_cast<const T*>(bias), static_cast<const T*>(mean),
+                  static_cast<const T*>(var), eps, relu, static_cast<T*>(y));
     };
     is_double ? run(double{}) : run(float{});
 }

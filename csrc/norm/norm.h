@@ -1,4 +1,5 @@
-// Batch normalisation with the statistics of the batch, and its gradient.
+// Batch normalisation with the statistics of the batch, and its gradient; and with given
+// statistics.
 //
 // The array is seen as x[r][c][n]: NCHW and (N, C, L) have n > 1 ("runs" of a channel), NHWC and
 // (N, C) have n == 1
@@ -52,6 +53,7 @@ struct NormTable {
     SumsRuns sums_runs[2];
     SumsColumns sums_columns[2];
     Apply apply[2];
+    Apply apply_relu[2]; // y's positive part
 };
 FASTNN_KERNEL_TABLE(NormTable, norm_table)
 
@@ -60,6 +62,10 @@ inline constexpr int64_t kNormRows = 64;
 // weight and bias may be null; y has x's layout, mean and var are (channels,).
 void batch_norm(const NormShape& shape, bool is_double, const void* x, const void* weight,
                 const void* bias, double eps, void* y, void* mean, void* var);
+// By given statistics; all but x, y, mean and var may be null.
+void batch_norm_inference(const NormShape& shape, bool is_double, const void* x, const void* weight,
+                          const void* bias, const void* mean, const void* var, double eps,
+                          bool relu, void* y);
 void batch_norm_backward(const NormShape& shape, bool is_double, const void* g, const void* x,
                          const void* weight, const void* mean, const void* var, double eps,
                          void* gx, void* gweight, void* gbias);

@@ -143,7 +143,14 @@ void sums_columns(const void* g_data, const void* x_data, const void* mean_data,
     });
 }
 
-template <class T>
+template <class T, bool Relu>
+FASTNN_INLINE Vec<T> activated(Vec<T> v) {
+    if constexpr (Relu)
+        v = v < 0 ? Vec<T>{} : v; // keeps NaN
+    return v;
+}
+
+template <class T, bool Relu>
 void apply(const void* x_data, const void* g_data, const void* mean_data, const void* scale_data,
            const void* shift_data, const void* g_scale_data, int64_t rows, int64_t channels,
            int64_t n, void* y_data) {
@@ -162,7 +169,7 @@ void apply(const void* x_data, const void* g_data, const void* mean_data, const 
                            get(shift + c, k);
                 if (g)
                     v += get(g + row + c, k) * get(g_scale + c, k);
-                put(y + row + c, v, k);
+                put(y + row + c, activated<T, Relu>(v), k);
             });
         }
         return;
@@ -174,12 +181,12 @@ void apply(const void* x_data, const void* g_data, const void* mean_data, const 
             if (g) {
                 const Vec<T> d = broadcast(g_scale[c]);
                 for_vectors<T>(n, [&](int64_t i, int64_t k) {
-                    put(y + run + i, (get(x + run + i, k) - m) * a + b + get(g + run + i, k) * d,
-                        k);
+                    const Vec<T> v = (get(x + run + i, k) - m) * a + b + get(g + run + i, k) * d;
+                    put(y + run + i, activated<T, Relu>(v), k);
                 });
             } else {
                 for_vectors<T>(n, [&](int64_t i, int64_t k) {
-                    put(y + run + i, (get(x + run + i, k) - m) * a + b, k);
+                    put(y + run + i, activated<T, Relu>((get(x + run + i, k) - m) * a + b), k);
                 });
             }
         }
@@ -188,11 +195,9 @@ void apply(const void* x_data, const void* g_data, const void* mean_data, const 
 } // namespace
 
 const NormTable norm_table = {
-    {moments_runs<float>, moments_runs<double>},
-    {moments_columns<float>, moments_columns<double>},
-    {sums_runs<float>, sums_runs<double>},
-    {sums_columns<float>, sums_columns<double>},
-    {apply<float>, apply<double>},
+    {moments_runs<float>, moments_runs<double>}, {moments_columns<float>, moments_columns<double>},
+    {sums_runs<float>, sums_runs<double>},       {sums_columns<float>, sums_columns<double>},
+    {apply<float, false>, apply<double, false>}, {apply<float, true>, apply<double, true>},
 };
 
 } // namespace fastnn::FASTNN_ISA

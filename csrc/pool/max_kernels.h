@@ -1,5 +1,6 @@
 // Max pooling kernels: see pool.h. A NaN wins over everything, the last one if there are more;
-// otherwise the first maximum in row-major order.
+// otherwise the first maximum in row-major order. Without `Indices` only values are found, and the
+// pointers to indices are null.
 #pragma once
 
 #include "pool/pool.h"
@@ -25,6 +26,21 @@ FASTNN_INLINE IntVec<T> iota() {
     return v;
 }
 
+template <bool Indices>
+FASTNN_INLINE int32_t* index_at(int32_t* indices, int64_t offset) {
+    if constexpr (Indices)
+        return indices + offset;
+    else
+        return nullptr;
+}
+
+// The greater of two, or NaN where one is NaN.
+template <class T>
+FASTNN_INLINE Vec<T> greater(Vec<T> best, Vec<T> v) {
+    const Vec<T> most = v > best ? v : best;
+    return v != v ? v : most;
+}
+
 // Rows (or columns) i of a window, i in [first, last), lie inside the image.
 struct TapRange {
     int64_t first, last;
@@ -39,7 +55,7 @@ FASTNN_INLINE TapRange inside(int64_t start, int64_t kernel, int64_t dilation, i
     return {first, last < first ? first : last};
 }
 
-template <class T>
+template <bool Indices, class T>
 FASTNN_INLINE void max_one(const PoolShape& s, const T* plane, int64_t oy, int64_t ox, T* y,
                            int32_t* index) {
     const int64_t top = oy * s.stride[0] - s.padding[0], left = ox * s.stride[1] - s.padding[1];
@@ -57,7 +73,8 @@ FASTNN_INLINE void max_one(const PoolShape& s, const T* plane, int64_t oy, int64
             }
         }
     *y = best;
-    *index = static_cast<int32_t>(at);
+    if constexpr (Indices)
+        *index = static_cast<int32_t>(at);
 }
 
 // Where the outputs of this call end.
@@ -68,7 +85,7 @@ struct OutputEnd {
 };
 
 // n output columns from ox on, all of whose windows lie inside the image's columns.
-template <class T, int Stride>
+template <bool Indices, class T, int Stride>
 FASTNN_INLINE void max_vector(const PoolShape& s, const T* plane, const T* limit, int64_t top,
                               TapRange rows, int64_t ox, int64_t n, T* y, int32_t* indices,
                               const OutputEnd<T>& end) {
@@ -89,6 +106,8 @@ FASTNN_INLINE void max_vector(const PoolShape& s, const T* plane, const T* limit
                 best = v;
                 at = v_at;
                 first = false;
+            } else if constexpr (!Indices) {
+                best = greater<T>(best, v);
             } else {
                 const auto take = (v > best) | (v != v);
                 best = take ? v : best;
@@ -97,10 +116,11 @@ FASTNN_INLINE void max_vector(const PoolShape& s, const T* plane, const T* limit
         }
     }
     store_before(y, best, n, end.y);
-    store_indices<T>(indices, at, n, end.indices);
+    if constexpr (Indices)
+        store_indices<T>(indices, at, n, end.indices);
 }
 
-template <class T, int Stride>
+template <bool Indices, class T, int Stride>
 FASTNN_INLINE void max_plane_rows(const PoolShape& s, const T* plane, const T* limit, int64_t begin,
                                   int64_t end, T* y, int32_t* indices,
                                   const OutputEnd<T>& outputs) {
@@ -115,45 +135,88 @@ FASTNN_INLINE void max_plane_rows(const PoolShape& s, const T* plane, const T* l
         high = low;
     for (int64_t oy = begin; oy < end; ++oy) {
         T* y_row = y + oy * s.ow;
-        int32_t* index_row = indices + oy * s.ow;
+        int32_t* index_row = index_at<Indices>(indices, oy * s.ow);
         const int64_t top = oy * s.stride[0] - s.padding[0];
         const TapRange rows = inside(top, s.kernel[0], s.dilation[0], s.h);
         const int64_t stop = rows.first == rows.last ? low : high; // no row: -infinity, by max_one
         for (int64_t ox = 0; ox < low; ++ox)
-            max_one(s, plane, oy, ox, y_row + ox, index_row + ox);
+            max_one<Indices>(s, plane, oy, ox, y_row + ox, index_at<Indices>(index_row, ox));
         int64_t ox = low;
         for (; ox + lanes <= stop; ox += lanes)
-            max_vector<T, Stride>(s, plane, limit, top, rows, ox, lanes, y_row + ox, index_row + ox,
-                                  outputs);
+            max_vector<Indices, T, Stride>(s, plane, limit, top, rows, ox, lanes, y_row + ox,
+                                           index_at<Indices>(index_row, ox), outputs);
         if (ox < stop && stop - low >= lanes) { // the last whole vector, some of it again
             ox = stop - lanes;
-            max_vector<T, Stride>(s, plane, limit, top, rows, ox, lanes, y_row + ox, index_row + ox,
-                                  outputs);
+            max_vector<Indices, T, Stride>(s, plane, limit, top, rows, ox, lanes, y_row + ox,
+                                           index_at<Indices>(index_row, ox), outputs);
         } else if (ox < stop) {
-            max_vector<T, Stride>(s, plane, limit, top, rows, ox, stop - ox, y_row + ox,
-                                  index_row + ox, outputs);
+            max_vector<Indices, T, Stride>(s, plane, limit, top, rows, ox, stop - ox, y_row + ox,
+                                           index_at<Indices>(index_row, ox), outputs);
         }
         for (ox = stop; ox < s.ow; ++ox)
-            max_one(s, plane, oy, ox, y_row + ox, index_row + ox);
+            max_one<Indices>(s, plane, oy, ox, y_row + ox, index_at<Indices>(index_row, ox));
     }
 }
 
+// Values of windows of 2 x 2, 2 apart, none of which leaves the plane: the greater of two rows
+// first, then of two columns.
 template <class T>
+FASTNN_INLINE void max_pairs(const PoolShape& s, const T* plane, const T* limit, int64_t begin,
+                             int64_t end, T* y, const T* y_end) {
+    constexpr int lanes = kLanes<T>;
+    typename MathConstants<T>::Int even[lanes], odd[lanes];
+    for (int i = 0; i < lanes; ++i) {
+        even[i] = 2 * i;
+        odd[i] = 2 * i + 1;
+    }
+    const auto vector = [&](const T* top, int64_t n, T* to) {
+        const T* low = top + s.w;
+        const bool whole = n == lanes || low + 2 * lanes <= limit;
+        const int64_t rest = 2 * n - lanes;
+        const auto half = [&](const T* row, int64_t count) {
+            return whole ? load(row) : count > 0 ? load_partial(row, count) : Vec<T>{};
+        };
+        const int64_t first_count = 2 * n < lanes ? 2 * n : lanes;
+        const Vec<T> left = greater<T>(half(top, first_count), half(low, first_count));
+        const Vec<T> right = greater<T>(half(top + lanes, rest), half(low + lanes, rest));
+        store_before(to, greater<T>(shuffle<T>(left, right, even), shuffle<T>(left, right, odd)), n,
+                     y_end);
+    };
+    for (int64_t oy = begin; oy < end; ++oy) {
+        const T* top = plane + 2 * oy * s.w;
+        T* row = y + oy * s.ow;
+        int64_t ox = 0;
+        for (; ox + lanes <= s.ow; ox += lanes)
+            vector(top + 2 * ox, lanes, row + ox);
+        if (ox < s.ow && s.ow >= lanes) // the last whole vector, some of it again
+            vector(top + 2 * (s.ow - lanes), lanes, row + s.ow - lanes);
+        else if (ox < s.ow)
+            vector(top + 2 * ox, s.ow - ox, row + ox);
+    }
+}
+
+template <bool Indices, class T>
 void max_nchw(const PoolShape& s, const void* x, int64_t planes, int64_t begin, int64_t end,
               void* y, int32_t* indices) {
     const int64_t stop = ((planes - 1) * s.oh + end) * s.ow;
-    const OutputEnd<T> outputs = {static_cast<T*>(y) + stop, indices + stop};
+    const OutputEnd<T> outputs = {static_cast<T*>(y) + stop, index_at<Indices>(indices, stop)};
+    const bool pairs = !Indices && s.kernel[0] == 2 && s.kernel[1] == 2 && s.stride[0] == 2 &&
+                       s.stride[1] == 2 && s.padding[0] == 0 && s.padding[1] == 0 &&
+                       s.dilation[0] == 1 && s.dilation[1] == 1 && 2 * s.oh <= s.h &&
+                       2 * s.ow <= s.w;
     for (int64_t p = 0; p < planes; ++p) {
         const T* plane = static_cast<const T*>(x) + p * s.h * s.w;
         const T* limit = plane + (planes - p) * s.h * s.w;
         T* out = static_cast<T*>(y) + p * s.oh * s.ow;
-        int32_t* at = indices + p * s.oh * s.ow;
-        if (s.stride[1] == 1)
-            max_plane_rows<T, 1>(s, plane, limit, begin, end, out, at, outputs);
+        int32_t* at = index_at<Indices>(indices, p * s.oh * s.ow);
+        if (pairs)
+            max_pairs(s, plane, limit, begin, end, out, outputs.y);
+        else if (s.stride[1] == 1)
+            max_plane_rows<Indices, T, 1>(s, plane, limit, begin, end, out, at, outputs);
         else if (s.stride[1] == 2)
-            max_plane_rows<T, 2>(s, plane, limit, begin, end, out, at, outputs);
+            max_plane_rows<Indices, T, 2>(s, plane, limit, begin, end, out, at, outputs);
         else
-            max_plane_rows<T, 0>(s, plane, limit, begin, end, out, at, outputs);
+            max_plane_rows<Indices, T, 0>(s, plane, limit, begin, end, out, at, outputs);
     }
 }
 
@@ -165,7 +228,7 @@ struct PixelWindow {
 
 // n channels; x points to the first of them in pixel 0. Taps: the whole window if > 0, which then
 // has that many rows and columns and no dilation.
-template <int Taps, class T>
+template <bool Indices, int Taps, class T>
 FASTNN_INLINE void max_channels(const PoolShape& s, const T* x, const PixelWindow& win, int64_t n,
                                 T* y, int32_t* indices) {
     using I = typename MathConstants<T>::Int;
@@ -177,6 +240,10 @@ FASTNN_INLINE void max_channels(const PoolShape& s, const T* x, const PixelWindo
     IntVec<T> at;
     const auto take = [&](int64_t pixel) {
         const Vec<T> v = get(pixel);
+        if constexpr (!Indices) {
+            best = greater<T>(best, v);
+            return;
+        }
         const auto better = (v > best) | (v != v);
         best = better ? v : best;
         at = better ? broadcast(static_cast<I>(pixel)) : at;
@@ -204,25 +271,26 @@ FASTNN_INLINE void max_channels(const PoolShape& s, const T* x, const PixelWindo
         store(y, best);
     else
         store_partial(y, best, n);
-    store_indices<T>(indices, at, n, indices);
+    if constexpr (Indices)
+        store_indices<T>(indices, at, n, indices);
 }
 
-template <int Taps, class T>
+template <bool Indices, int Taps, class T>
 FASTNN_INLINE void max_pixel(const PoolShape& s, const T* x, const PixelWindow& win, T* y,
                              int32_t* indices) {
     constexpr int lanes = kLanes<T>;
     int64_t c = 0;
     for (; c + lanes <= s.c; c += lanes)
-        max_channels<Taps>(s, x + c, win, lanes, y + c, indices + c);
+        max_channels<Indices, Taps>(s, x + c, win, lanes, y + c, index_at<Indices>(indices, c));
     if (c < s.c && s.c >= lanes) { // the last whole vector, some of it again
         c = s.c - lanes;
-        max_channels<Taps>(s, x + c, win, lanes, y + c, indices + c);
+        max_channels<Indices, Taps>(s, x + c, win, lanes, y + c, index_at<Indices>(indices, c));
     } else if (c < s.c) {
-        max_channels<Taps>(s, x + c, win, s.c - c, y + c, indices + c);
+        max_channels<Indices, Taps>(s, x + c, win, s.c - c, y + c, index_at<Indices>(indices, c));
     }
 }
 
-template <class T>
+template <bool Indices, class T>
 void max_nhwc(const PoolShape& s, const void* data, int64_t, int64_t begin, int64_t end, void* y,
               int32_t* indices) {
     const T* x = static_cast<const T*>(data);
@@ -237,13 +305,13 @@ void max_nhwc(const PoolShape& s, const void* data, int64_t, int64_t begin, int6
             const bool whole = square && win.rows.last - win.rows.first == s.kernel[0] &&
                                win.cols.last - win.cols.first == s.kernel[1];
             T* out = static_cast<T*>(y) + (oy * s.ow + ox) * s.c;
-            int32_t* at = indices + (oy * s.ow + ox) * s.c;
+            int32_t* at = index_at<Indices>(indices, (oy * s.ow + ox) * s.c);
             if (whole && s.kernel[0] == 2)
-                max_pixel<2>(s, x, win, out, at);
+                max_pixel<Indices, 2>(s, x, win, out, at);
             else if (whole && s.kernel[0] == 3)
-                max_pixel<3>(s, x, win, out, at);
+                max_pixel<Indices, 3>(s, x, win, out, at);
             else
-                max_pixel<0>(s, x, win, out, at);
+                max_pixel<Indices, 0>(s, x, win, out, at);
         }
     }
 }

@@ -68,13 +68,14 @@ void for_planes(const PoolShape& s, Body body) {
 } // namespace
 
 void max_pool(const PoolShape& s, bool is_double, const void* x, void* y, int32_t* indices) {
-    const auto kernel = pool_table().max[is_double][s.channels_last];
+    const PoolTable& table = pool_table();
+    const auto kernel = (indices ? table.max : table.max_values)[is_double][s.channels_last];
     const Sizes size(s, is_double);
     const int64_t in = s.channels_last ? size.image : size.plane;
     const int64_t out = s.channels_last ? size.output : size.plane_output;
     for_rows(s, [&](int64_t first, int64_t planes, int64_t begin, int64_t end) {
         kernel(s, at(x, first * in * size.item), planes, begin, end, at(y, first * out * size.item),
-               indices + first * out);
+               indices ? indices + first * out : nullptr);
     });
 }
 

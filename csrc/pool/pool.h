@@ -1,12 +1,13 @@
 // Max and average pooling of images, and their gradients. Layouts NCHW and NHWC.
 //
-// Maximum forward, NCHW: a vector of output columns at a time; each tap of the window is one load
-// (stride 1), two loads and a shuffle (stride 2) or a gather. Columns whose window leaves the image
-// are done one by one. NHWC: a vector of channels at a time. Backward: a plane (NCHW) or an image
-// (NHWC) of the gradient is zeroed and the outputs' gradients are added to their maxima in
-// row-major order, all while it is in the cache. Average: windows are tables of starts, ends and
-// divisors, which serve adaptive pooling too. NCHW sums the rows of a window first (vectors), then
-// the columns.
+// Maximum forward, NCHW: where only gradients would need indices, windows of 2 x 2 are the maxima
+// of whole rows and then of columns; else a vector of output columns at a time; each tap of the
+// window is one load (stride 1), two loads and a shuffle (stride 2) or a gather. Columns whose
+// window leaves the image are done one by one. NHWC: a vector of channels at a time. Backward: a
+// plane (NCHW) or an image (NHWC) of the gradient is zeroed and the outputs' gradients are added to
+// their maxima in row-major order, all while it is in the cache. Average: windows are tables of
+// starts, ends and divisors, which serve adaptive pooling too. NCHW sums the rows of a window first
+// (vectors), then the columns.
 //
 // Floor: one read of x, one write of y and of the indices; backward one write of gx, one read of g
 // and the indices.
@@ -56,12 +57,14 @@ struct PoolTable {
                                      void* scratch);
     // [is_double][channels_last]
     Max max[2][2];
+    Max max_values[2][2]; // without indices
     MaxBackward max_backward[2][2];
     Average average[2][2];
     AverageBackward average_backward[2][2];
 };
 FASTNN_KERNEL_TABLE(PoolTable, pool_table)
 
+// indices may be null, and are then not found.
 void max_pool(const PoolShape& s, bool is_double, const void* x, void* y, int32_t* indices);
 // Throws std::out_of_range for an index outside the plane (-1 stands for none).
 void max_pool_backward(const PoolShape& s, bool is_double, const void* g, const int32_t* indices,

@@ -77,6 +77,8 @@ CASES = [
     Case((20, 16, 4, 2), 16, padding=(1, 1)),
     Case((2, 16, 14, 13), 17, kernel=(6, 6), stride=(2, 2), padding=(2, 2)),
     Case((6, 130, 9, 9), 128, padding=(1, 1)),
+    Case((1, 64, 8, 8), 72, padding=(1, 1)),  # few tiles: threads share output channels
+    Case((4, 40, 8, 3), 70, padding=(1, 1)),
     Case((0, 3, 8, 8), 4),
     Case((2, 3, 8, 8), 0),
     Case((2, 0, 8, 8), 4),

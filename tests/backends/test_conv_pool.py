@@ -67,6 +67,11 @@ def test_forward(isa: str, dtype: Any, rng: Any, case: Case, order: Any, activat
         np.testing.assert_array_equal(a, b)
         assert a.dtype == b.dtype
         assert a.strides == b.strides
+    y, none = kernel("conv2d_max_pool2d")(
+        x, weight, bias, *case.geometry, activation, *case.pooling, False
+    )
+    np.testing.assert_array_equal(y, want[0])
+    assert none is None
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)

@@ -150,3 +150,38 @@ def test_same_bits_for_any_threads(rng: Any, shape: tuple[int, ...]) -> None:
                 b, a, None, mean, var, EPS
             )
         )
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("affine", [True, False])
+@pytest.mark.parametrize("activation", [None, "relu"])
+def test_batch_norm_inference(
+    isa: str, dtype: Any, rng: Any, shape: tuple[int, ...], affine: bool, activation: Any
+) -> None:
+    channels = shape[1]
+    mean, weight, bias = (rng.standard_normal(channels).astype(dtype) for _ in range(3))
+    var = rng.uniform(0.1, 3, channels).astype(dtype)
+    weight, bias = (weight, bias) if affine else (None, None)
+    for name, x in layouts(rng.standard_normal(shape).astype(dtype)):
+        dense = name in ("contiguous", "channels last")
+        run = kernel("batch_norm_inference") if dense else cpu.batch_norm_inference
+        y = run(x, weight, bias, mean, var, EPS, activation)
+        want = spec.batch_norm_inference(*wide(x, weight, bias, mean, var), EPS, activation)
+        # three roundings of the difference times the scale, one of the sum
+        size = (np.abs(x).max() + np.abs(mean).max()) / np.sqrt(0.1) * 5
+        assert_close(y, want, 4 * eps(dtype) * (size + np.abs(want)), name)
+        assert y.dtype == dtype
+        assert y.strides == x.strides or not dense
+
+
+def test_batch_norm_inference_keeps_nan_and_falls_back(rng: Any) -> None:
+    one, zero = np.ones(2, np.float32), np.zeros(2, np.float32)
+    x = np.array([[np.nan, -1.0], [2.0, np.inf]], np.float32)
+    y = cpu.batch_norm_inference(x, None, None, zero, one, 0.0, "relu")
+    np.testing.assert_array_equal(y, [[np.nan, 0], [2, np.inf]])
+    big = rng.standard_normal((4, 6)).astype(np.float32)
+    np.testing.assert_allclose(
+        cpu.batch_norm_inference(big[:, ::3], None, None, zero, one, 0.0), big[:, ::3]
+    )
+    statistics = zero.astype(np.float64), one.astype(np.float64)
+    assert cpu.batch_norm_inference(x, None, None, *statistics, 0.0).dtype == np.float32

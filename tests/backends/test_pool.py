@@ -95,6 +95,29 @@ def test_max(isa: str, dtype: Any, rng: Any, case: tuple[Any, ...]) -> None:
         np.testing.assert_array_equal(at, want_at)
 
 
+VALUES = [
+    *WINDOWS,
+    ((3, 5, 11, 11), (2, 2), (2, 2), (0, 0), (1, 1), False),  # rows of less than a vector
+    ((2, 3, 5, 3), (2, 2), (2, 2), (0, 0), (1, 1), False),
+    ((2, 1, 4, 18), (2, 2), (2, 2), (0, 0), (1, 1), False),
+    ((1, 1, 2, 50), (2, 2), (2, 2), (0, 0), (1, 1), False),
+]
+
+
+@pytest.mark.parametrize("case", VALUES, ids=str)
+def test_max_without_indices(isa: str, dtype: Any, rng: Any, case: tuple[Any, ...]) -> None:
+    shape, *window = case
+    x = rng.standard_normal(shape).astype(dtype)
+    x[rng.random(shape) < 0.1] = np.nan
+    x[rng.random(shape) < 0.3] = -np.inf
+    want, _ = spec.max_pool2d(x, *window)
+    for name, image in layouts(x):
+        dense = name in ("contiguous", "channels last")
+        y, at = (kernel("max_pool2d") if dense else cpu.max_pool2d)(image, *window, False)
+        assert at is None
+        np.testing.assert_array_equal(y, want, name)
+
+
 def average_tolerance(x: np.ndarray, taps: int) -> float:
     """A sum of `taps` terms in any order, and a factor rounded three times."""
     return (taps + 4) * eps(x.dtype) * float(np.abs(x).max(initial=0))

@@ -200,6 +200,45 @@ def test_sequential_fuses_unseen(computer: str) -> None:
     assert seen[0].min().item() < 0 <= seen[1].min().item()
 
 
+@pytest.mark.parametrize("size", [6, 40])  # the weights are folded where the map is larger
+@pytest.mark.parametrize("affine", [True, False])
+def test_sequential_normalises_by_weights(computer: str, size: int, affine: bool) -> None:
+    conv, norm = nn.Conv2d(3, 8, 3, bias=not affine), nn.BatchNorm2d(8, affine=affine)
+    net = nn.Sequential(conv, norm, nn.ReLU(), nn.MaxPool2d(2))
+    x = fastnn.randn(2, 3, size, size)
+    for _ in range(3):
+        net(fastnn.randn(8, 3, 9, 9))  # running statistics
+    net.eval()
+
+    def check() -> None:
+        want = net[3](net[2](norm(conv(x)))).detach()  # with gradients: one after the other
+        with fastnn.no_grad():
+            got = net(x)
+        # sums of 28 products, of about 1 and 0.2, scaled by less than 10
+        np.testing.assert_allclose(got.tolist(), want.tolist(), rtol=0, atol=28 * 10 * 1.2e-7)
+
+    check()
+    with fastnn.no_grad():
+        conv.weight.mul_(2)  # nothing is kept from call to call
+        norm.running_mean.add_(1)
+        norm.running_var.mul_(3)
+    check()
+    seen = []
+    handle = norm.register_forward_hook(lambda m, args, out: seen.append(out.shape))
+    check()
+    assert len(seen) == 2
+    handle.remove()
+    net.train()
+    with fastnn.no_grad():
+        before = norm.running_mean.clone()
+        net(x)
+    assert not fastnn.equal(before, norm.running_mean)
+    one = nn.Sequential(nn.BatchNorm1d(4), nn.ReLU())
+    y = one(fastnn.randn(5, 4).requires_grad_())
+    assert y.min().item() == 0
+    y.sum().backward()
+
+
 def test_init_is_a_write() -> None:
     w = fastnn.ones(4, requires_grad=True)
     loss = (w * w).sum()

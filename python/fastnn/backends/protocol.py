@@ -164,7 +164,8 @@ class Backend(Protocol):
         window: Pair,
         window_stride: Pair,
         window_dilation: Pair,
-    ) -> tuple[Array, Array]:
+        indices_wanted: bool = True,
+    ) -> tuple[Array, Array | None]:
         """max_pool2d (without padding) of conv2d: (y, indices)."""
         ...
 
@@ -222,11 +223,18 @@ class Backend(Protocol):
 
     # -- pool (pool.py) --------------------------------------------------------------------------------
     def max_pool2d(
-        self, x: Array, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair, ceil_mode: bool
-    ) -> tuple[Array, Array]:
+        self,
+        x: Array,
+        kernel: Pair,
+        stride: Pair,
+        padding: Pair,
+        dilation: Pair,
+        ceil_mode: bool,
+        indices_wanted: bool = True,
+    ) -> tuple[Array, Array | None]:
         """(y, indices): indices int32, each maximum's flat position h * W + w in its input plane.
 
-        The first maximum in row-major order wins; a NaN in the window wins over everything (as in PyTorch).
+        Those that are not wanted may be None. The first maximum in row-major order wins; a NaN in the window wins over everything (as in PyTorch).
         """
         ...
 
@@ -299,6 +307,19 @@ class Backend(Protocol):
         self, x: Array, weight: Array | None, bias: Array | None, eps: float
     ) -> tuple[Array, Array, Array]:
         """(y, mean, var) over all axes but 1: x (N, C, ...); mean and biased variance are (C,)."""
+        ...
+
+    def batch_norm_inference(
+        self,
+        x: Array,
+        weight: Array | None,
+        bias: Array | None,
+        mean: Array,
+        var: Array,
+        eps: float,
+        activation: str | None = None,
+    ) -> Array:
+        """``batch_norm`` by a given mean and variance; activation is None or "relu"."""
         ...
 
     def batch_norm_backward(

@@ -81,24 +81,36 @@ class _BatchNorm(_NormBase):
     def _check_input(self, shape: tuple[int, ...]) -> None:
         raise NotImplementedError
 
-    def forward(self, input: Tensor) -> Tensor:
-        """The normalised input; in training mode the running statistics move too."""
+    def forward(self, input: Tensor, activation: str | None = None) -> Tensor:
+        """The normalised input; in training mode the running statistics move too.
+
+        Args:
+            input: what is normalised.
+            activation: None or "relu".
+        """
         self._check_input(input._data.shape)
-        momentum = self.momentum
-        if self.training and self.num_batches_tracked is not None:
-            count = self.num_batches_tracked
-            count._data += np.int64(1)
-            if momentum is None:
-                momentum = 1.0 / float(count._data)
+        momentum, training = self.momentum, self.training
+        buffers = self._buffers
+        mean, var = buffers["running_mean"], buffers["running_var"]
+        if training:
+            count = buffers["num_batches_tracked"]
+            if count is not None:
+                count._data += np.int64(1)
+                if momentum is None:
+                    momentum = 1.0 / float(count._data)
+            if not self.track_running_stats:
+                mean = var = None
+        weight, bias = self._weight_and_bias()
         return batch_norm(
             input,
-            self.running_mean if not self.training or self.track_running_stats else None,
-            self.running_var if not self.training or self.track_running_stats else None,
-            self.weight,
-            self.bias,
-            self.training or self.running_mean is None,
+            mean,
+            var,
+            weight,
+            bias,
+            training or mean is None,
             0.0 if momentum is None else momentum,
             self.eps,
+            activation,
         )
 
 

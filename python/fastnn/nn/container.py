@@ -7,7 +7,9 @@ from collections import OrderedDict
 from collections.abc import ItemsView, Iterable, Iterator, KeysView, Mapping, ValuesView
 from typing import Any
 
+from ..autograd.grad_mode import mode
 from .activation import ReLU
+from .batchnorm import BatchNorm1d, BatchNorm2d, BatchNorm3d
 from .conv import Conv2d
 from .linear import Linear
 from .module import Module
@@ -84,21 +86,30 @@ class _Row(Module):
         return module
 
 
+_NORMS = (BatchNorm1d, BatchNorm2d, BatchNorm3d)
+_ACTIVATED = (Linear, Conv2d, *_NORMS)
+
+
 def _steps(modules: list[Any]) -> Iterator[tuple[Any, dict[str, Any]]]:
     """The modules to call, and what each of them does on the way of those behind it, if nobody could tell.
 
-    A Linear or Conv2d applies the ReLU that follows, and a Conv2d the MaxPool2d behind that.
+    A Linear, Conv2d or BatchNorm applies the ReLU that follows, and a Conv2d the MaxPool2d behind that. Where no gradients
+    are recorded, a Conv2d does the work of the BatchNorm2d that follows and is evaluated.
     """
     last = len(modules) - 1
     i = 0
     while i <= last:
         module = modules[i]
         fused: dict[str, Any] = {}
-        if type(module) in (Linear, Conv2d) and not module._is_hooked():
+        kind = type(module)
+        if kind in _ACTIVATED and not module._is_hooked():
+            if i < last and kind is Conv2d and _scales(modules[i + 1]):
+                fused["norm"] = modules[i + 1]
+                i += 1
             if i < last and type(modules[i + 1]) is ReLU and not modules[i + 1]._is_hooked():
                 fused["activation"] = "relu"
                 i += 1
-            if i < last and type(module) is Conv2d and _pools(modules[i + 1]):
+            if i < last and kind is Conv2d and _pools(modules[i + 1]):
                 fused["pool"] = modules[i + 1]
                 i += 1
         yield module, fused
@@ -107,6 +118,17 @@ def _steps(modules: list[Any]) -> Iterator[tuple[Any, dict[str, Any]]]:
 
 def _pools(module: Module) -> bool:
     return type(module) is MaxPool2d and not module.return_indices and not module._is_hooked()
+
+
+def _scales(module: Module) -> bool:
+    return (
+        type(module) is BatchNorm2d
+        and not mode.enabled
+        and not module.training
+        and module._buffers["running_mean"] is not None
+        and module._buffers["running_var"] is not None
+        and not module._is_hooked()
+    )
 
 
 class Sequential(_Row):
@@ -135,8 +157,9 @@ class Sequential(_Row):
     def forward(self, input: Any) -> Any:
         """The last module's output.
 
-        A Linear or Conv2d with the ReLU that follows it, and a Conv2d with the MaxPool2d behind, are one kernel call
-        where none of them has hooks that would see between them.
+        A Linear, Conv2d or BatchNorm with the ReLU that follows it, and a Conv2d with the MaxPool2d behind, are one kernel
+        call where none of them has hooks that would see between them. So are, without gradients and in evaluation, a
+        Conv2d and the BatchNorm2d that follows it.
         """
         for module, fused in _steps(list(self._modules.values())):
             input = module(input, **fused)

@@ -11,13 +11,18 @@ from ..ops import conv_nd, conv_pool
 from ..ops.conv import numbers
 from ..ops.conv_nd import IntOrInts
 from ..ops.creation import empty
+from ..ops.norm import folded
 from ..ops.padding import pad
 from ..tensor import Tensor
 from . import init
+from .batchnorm import BatchNorm2d
 from .module import Module
 from .parameter import Parameter
 from .pooling import MaxPool2d
 
+_FOLDING = (
+    16384  # to fold weights takes as long as to normalise so many results, beside the weights
+)
 _PAD_MODES = ("zeros", "reflect", "replicate", "circular")
 
 
@@ -181,7 +186,11 @@ class Conv2d(_Conv):
     _spatial = 2
 
     def forward(
-        self, input: Tensor, activation: str | None = None, pool: MaxPool2d | None = None
+        self,
+        input: Tensor,
+        activation: str | None = None,
+        pool: MaxPool2d | None = None,
+        norm: BatchNorm2d | None = None,
     ) -> Tensor:
         """(N, in_channels, H, W) to (N, out_channels, H', W').
 
@@ -189,17 +198,46 @@ class Conv2d(_Conv):
             input: the images.
             activation: None or "relu".
             pool: the pooling that follows, done on the way.
+            norm: the normalisation between the convolution and its activation, by running statistics; done by weights
+                where those are fewer than what it would normalise. Without gradients.
         """
         padding: Any = self.padding
         if self.padding_mode != "zeros":
             input, padding = self._padded(input)
+        weight, bias = self._weight_and_bias()
+        after = None
+        if norm is not None:
+            mean: Any = norm._buffers["running_mean"]
+            var: Any = norm._buffers["running_var"]
+            gamma, beta = norm._weight_and_bias()
+            if self._worth_folding(input, weight, (mean, var, gamma, beta)):
+                weight, bias = folded(weight, bias, mean, var, gamma, beta, norm.eps)
+            else:
+                after, activation, fused = norm, None, activation
         arguments: Any = (
-            input, self.weight, self.bias, self.stride, padding, self.dilation, self.groups, activation,
+            input, weight, bias, self.stride, padding, self.dilation, self.groups, activation,
         )  # fmt: skip
+        if after is not None:
+            y: Tensor = after(conv_ops.conv2d(*arguments), activation=fused)
+            return y if pool is None else pool(y)
         if pool is None:
             return conv_ops.conv2d(*arguments)
         window: Any = (pool.kernel_size, pool.stride, pool.padding, pool.dilation, pool.ceil_mode)
         return conv_pool.conv2d_max_pool2d(*arguments, *window)
+
+    def _worth_folding(
+        self, input: Tensor, weight: Tensor, statistics: tuple[Tensor | None, ...]
+    ) -> bool:
+        """Whether normalisation by the weights takes less than by the results, and all are alike."""
+        x, w = input._data, weight._data
+        if x.ndim != 4 or any(
+            t is not None and (t._data.dtype != w.dtype or t._data.shape != w.shape[:1])
+            for t in statistics
+        ):
+            return False
+        pixels = x.shape[0] * x.shape[2] * x.shape[3] // (self.stride[0] * self.stride[1])
+        worth: bool = w.dtype.kind == "f" and w.shape[0] * pixels > w.size + _FOLDING
+        return worth
 
 
 class Conv3d(_Conv):

@@ -69,11 +69,8 @@ class Linear(Module):
 
     def forward(self, input: Tensor, activation: str | None = None) -> Tensor:
         """(..., in_features) to (..., out_features); ``activation`` is None or "relu"."""
-        members = self._parameters
-        try:
-            return linear(input, members["weight"], members["bias"], activation)  # type: ignore[arg-type]
-        except KeyError:  # computed from other parameters: pruned, normalized or parametrized
-            return linear(input, self.weight, self.bias, activation)
+        weight, bias = self._weight_and_bias()
+        return linear(input, weight, bias, activation)
 
     def extra_repr(self) -> str:
         """The arguments that ``repr`` shows."""

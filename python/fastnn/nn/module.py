@@ -91,6 +91,14 @@ class Module(HookMethods, StateMethods):
             self._locate(error)
             raise
 
+    def _weight_and_bias(self) -> tuple[Any, Any]:
+        """Both as ``self.weight`` and ``self.bias``, in less time where they are parameters."""
+        members = self._parameters
+        try:
+            return members["weight"], members["bias"]
+        except KeyError:  # computed from other parameters: pruned, normalized or parametrized
+            return self.weight, self.bias
+
     def _locate(self, error: Exception) -> None:
         """Put the path of the failing submodule, as seen from here, before the error's message."""
         trail = getattr(error, "_module_trail", None)

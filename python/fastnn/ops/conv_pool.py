@@ -112,12 +112,14 @@ def conv2d_max_pool2d(
     map_shape = map_of(data.shape, w.shape, stride_, padding_, dilation_)
     check_window("max_pool2d", map_shape[2:], window, step, around, spread, ceil_mode)
     geometry = (stride_, padding_, dilation_, groups)
-    y, indices = by_type[type(data)].conv2d_max_pool2d(
-        data, w, None if bias is None else bias._data, *geometry, activation, window, step, spread
-    )
-    if mode.enabled and (
+    recorded = mode.enabled and (
         input._requires_grad or weight._requires_grad or (bias is not None and bias._requires_grad)
-    ):
+    )
+    b = None if bias is None else bias._data
+    y, indices = by_type[type(data)].conv2d_max_pool2d(
+        data, w, b, *geometry, activation, window, step, spread, recorded
+    )
+    if recorded:
         edges = (edge_of(input), edge_of(weight), None if bias is None else edge_of(bias))
         saved = (
             input if edges[1] is not None else None,

@@ -128,8 +128,11 @@ def max_pool2d(
     pad = pair(padding, "padding", "max_pool2d")
     spread = pair(dilation, "dilation", "max_pool2d", 1)
     check_window("max_pool2d", data.shape[2:], kernel, step, pad, spread, ceil_mode)
-    y, indices = by_type[type(data)].max_pool2d(data, kernel, step, pad, spread, ceil_mode)
-    if input._requires_grad and mode.enabled:
+    recorded = input._requires_grad and mode.enabled
+    y, indices = by_type[type(data)].max_pool2d(
+        data, kernel, step, pad, spread, ceil_mode, recorded or return_indices
+    )
+    if recorded:
         result = make(y, MaxPool2DBackward0((edge_of(input),), (indices, data.shape)))
     else:
         result = make(y)

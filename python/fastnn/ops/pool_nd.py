@@ -75,19 +75,19 @@ def max_pool1d(
     step = step_of(stride, kernel, "max_pool1d")
     width = numbers(padding, 1, "padding", "max_pool1d")
     spread = numbers(dilation, 1, "dilation", "max_pool1d", 1)
-    y, indices = max_pool2d(
+    found = max_pool2d(
         x.unsqueeze(2),
         _line(kernel, 1),
         _line(step, 1),
         _line(width, 0),
         _line(spread, 1),
         ceil_mode,
-        True,
+        return_indices,
     )
-    y, indices = y.squeeze(2), indices.squeeze(2)
+    lines = [t.squeeze(2) for t in (found if return_indices else (found,))]
     if single:
-        y, indices = y.squeeze(0), indices.squeeze(0)
-    return (y, indices) if return_indices else y
+        lines = [t.squeeze(0) for t in lines]
+    return tuple(lines) if return_indices else lines[0]
 
 
 def max_pool3d(

@@ -82,6 +82,7 @@ from fastnn.backends.cpu.softmax import (
 from fastnn.backends.cpu.norm import (
     batch_norm as batch_norm,
     batch_norm_backward as batch_norm_backward,
+    batch_norm_inference as batch_norm_inference,
     layer_norm as layer_norm,
     layer_norm_backward as layer_norm_backward,
     rms_norm as rms_norm,

@@ -13,6 +13,7 @@ from fastnn.backends.numpy._layout import with_layout_of
 from fastnn.backends.protocol import Array
 
 _batch_norm = _cpu.with_fallback("batch_norm", spec.batch_norm)
+_batch_norm_inference = _cpu.with_fallback("batch_norm_inference", spec.batch_norm_inference)
 _batch_norm_backward = _cpu.with_fallback("batch_norm_backward", spec.batch_norm_backward)
 
 
@@ -30,6 +31,18 @@ def _dense_batch_norm(
     return _batch_norm(_dense(x, x), weight, bias, eps)
 
 
+def _dense_batch_norm_inference(
+    x: Array,
+    weight: Array | None,
+    bias: Array | None,
+    mean: Array,
+    var: Array,
+    eps: float,
+    activation: str | None = None,
+) -> Array:
+    return _batch_norm_inference(_dense(x, x), weight, bias, mean, var, eps, activation)
+
+
 def _dense_batch_norm_backward(
     g: Array, x: Array, weight: Array | None, mean: Array, var: Array, eps: float
 ) -> tuple[Array, Array, Array]:
@@ -37,6 +50,7 @@ def _dense_batch_norm_backward(
 
 
 batch_norm = _cpu.with_fallback("batch_norm", _dense_batch_norm)
+batch_norm_inference = _cpu.with_fallback("batch_norm_inference", _dense_batch_norm_inference)
 batch_norm_backward = _cpu.with_fallback("batch_norm_backward", _dense_batch_norm_backward)
 
 _layer_norm = _cpu.with_fallback("layer_norm", spec.layer_norm)

@@ -21,9 +21,16 @@ _adaptive_backward = _cpu.with_fallback(
 
 
 def _dense_max_pool2d(
-    x: Array, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair, ceil_mode: bool
-) -> tuple[Array, Array]:
-    return _max_pool2d(with_layout_of(x, x), kernel, stride, padding, dilation, ceil_mode)
+    x: Array,
+    kernel: Pair,
+    stride: Pair,
+    padding: Pair,
+    dilation: Pair,
+    ceil_mode: bool,
+    indices_wanted: bool = True,
+) -> tuple[Array, Array | None]:
+    window = (kernel, stride, padding, dilation, ceil_mode)
+    return _max_pool2d(with_layout_of(x, x), *window, indices_wanted)
 
 
 def _dense_max_pool2d_backward(g: Array, indices: Array, input_shape: tuple[int, ...]) -> Array:

@@ -38,9 +38,15 @@ def _output_size(
 
 
 def max_pool2d(
-    x: Array, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair, ceil_mode: bool
-) -> tuple[Array, Array]:
-    """(y, indices) of the maxima."""
+    x: Array,
+    kernel: Pair,
+    stride: Pair,
+    padding: Pair,
+    dilation: Pair,
+    ceil_mode: bool,
+    indices_wanted: bool = True,
+) -> tuple[Array, Array | None]:
+    """(y, indices) of the maxima; the kernel finds both at once."""
     if not is_float(x):
         return spec.max_pool2d(x, kernel, stride, padding, dilation, ceil_mode)
     last = is_channels_last(x)

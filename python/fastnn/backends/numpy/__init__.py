@@ -87,6 +87,7 @@ from fastnn.backends.numpy.softmax import (
 from fastnn.backends.numpy.norm import (
     batch_norm,
     batch_norm_backward,
+    batch_norm_inference,
     layer_norm,
     layer_norm_backward,
     rms_norm,
@@ -204,6 +205,7 @@ __all__ = [
     "cross_entropy_backward",
     "batch_norm",
     "batch_norm_backward",
+    "batch_norm_inference",
     "layer_norm",
     "layer_norm_backward",
     "rms_norm",

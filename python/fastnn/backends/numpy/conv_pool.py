@@ -30,18 +30,23 @@ def one_after_the_other(
     conv2d: Callable[..., Array],
     conv2d_input_grad: Callable[..., Array],
     conv2d_weight_grad: Callable[..., Array],
-    max_pool2d: Callable[..., tuple[Array, Array]],
+    max_pool2d: Callable[..., tuple[Array, Array | None]],
     max_pool2d_backward: Callable[..., Array],
-) -> tuple[Callable[..., tuple[Array, Array]], Callable[..., tuple[Array | None, Array | None]]]:
+) -> tuple[
+    Callable[..., tuple[Array, Array | None]], Callable[..., tuple[Array | None, Array | None]]
+]:
     """The operation and its gradients, of a backend's functions."""
 
     def forward(
         x: Array, weight: Array, bias: Array | None, stride: Pair, padding: Pair, dilation: Pair, groups: int,
         activation: str | None, window: Pair, window_stride: Pair, window_dilation: Pair,
-    ) -> tuple[Array, Array]:  # fmt: skip
+        indices_wanted: bool = True,
+    ) -> tuple[Array, Array | None]:  # fmt: skip
         """(y, indices) of max_pool2d, without padding, over the convolution's result."""
         features = conv2d(x, weight, bias, stride, padding, dilation, groups, activation)
-        return max_pool2d(features, window, window_stride, (0, 0), window_dilation, False)
+        return max_pool2d(
+            features, window, window_stride, (0, 0), window_dilation, False, indices_wanted
+        )
 
     def backward(
         g: Array, indices: Array, x: Array | None, weight: Array | None, x_shape: tuple[int, ...],

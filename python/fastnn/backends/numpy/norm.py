@@ -36,6 +36,26 @@ def batch_norm(
     return y, mean.astype(x.dtype), var.astype(x.dtype)
 
 
+def batch_norm_inference(
+    x: Array,
+    weight: Array | None,
+    bias: Array | None,
+    mean: Array,
+    var: Array,
+    eps: float,
+    activation: str | None = None,
+) -> Array:
+    """y = (x - mean) / sqrt(var + eps) * weight + bias, by a given mean and variance; activation: None or "relu"."""
+    _, shape = _axes_and_shape(x)
+    scale = 1 / np.sqrt(var.astype(np.float64) + eps)
+    if weight is not None:
+        scale *= weight
+    y: Array = (x - mean.astype(x.dtype).reshape(shape)) * scale.astype(x.dtype).reshape(shape)
+    if bias is not None:
+        y += bias.reshape(shape)
+    return np.maximum(y, y.dtype.type(0)) if activation == "relu" else y
+
+
 def batch_norm_backward(
     g: Array, x: Array, weight: Array | None, mean: Array, var: Array, eps: float
 ) -> tuple[Array, Array, Array]:

@@ -44,8 +44,14 @@ def _pad(
 
 
 def max_pool2d(
-    x: Array, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair, ceil_mode: bool
-) -> tuple[Array, Array]:
+    x: Array,
+    kernel: Pair,
+    stride: Pair,
+    padding: Pair,
+    dilation: Pair,
+    ceil_mode: bool,
+    indices_wanted: bool = True,
+) -> tuple[Array, Array | None]:
     """(y, indices): indices int32, each maximum's flat position h * W + w in its input plane.
 
     The first maximum in row-major order wins; a NaN wins over everything, the last one if there are more (as in
@@ -66,7 +72,7 @@ def max_pool2d(
         take = inside & ((tap > y) | (tap != tap) | (indices < 0))
         np.copyto(y, tap, where=take)
         np.copyto(indices, row * w + column, where=take, casting="unsafe")
-    return with_layout_of(y, x), with_layout_of(indices, x)
+    return with_layout_of(y, x), with_layout_of(indices, x) if indices_wanted else None
 
 
 def max_pool2d_backward(g: Array, indices: Array, input_shape: tuple[int, ...]) -> Array:
