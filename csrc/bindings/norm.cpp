@@ -1,7 +1,8 @@
 // Normalisation: arguments as in the protocol. Batch norm takes C-contiguous and channels-last
-// arrays, layer and RMS norm C-contiguous rows.
+// arrays, group norm C-contiguous ones, layer and RMS norm C-contiguous rows.
 #include "norm/norm.h"
 
+#include "norm/group_norm.h"
 #include "norm/row_norm.h"
 
 #include "bindings/fast_call.h"
@@ -184,12 +185,84 @@ PyObject* row_norm_backward(PyObject* const* args, Py_ssize_t count) {
         return new_tuple({gx.release(), gweight.release()});
 }
 
+bool parse_groups(PyObject* x, PyObject* groups, DType* dtype, GroupShape* shape) {
+    *dtype = float_dtype(x);
+    if (*dtype == DType::other || array_of(x)->nd < 2 || !is_c_contiguous(x) || size_of(x) == 0 ||
+        !int_argument(groups, &shape->groups) || shape->groups < 1 ||
+        dim(x, 1) % shape->groups != 0)
+        return false;
+    shape->samples = dim(x, 0);
+    shape->channels = dim(x, 1) / shape->groups;
+    shape->inner = size_of(x) / (dim(x, 0) * dim(x, 1));
+    return true;
+}
+
+// (x, groups, weight, bias, eps)
+PyObject* group_norm(PyObject* const* args, Py_ssize_t count) {
+    GroupNorm call{};
+    DType dtype{};
+    void *weight = nullptr, *bias = nullptr;
+    if (count != 5 || !parse_groups(args[0], args[1], &dtype, &call.shape) ||
+        !parse_channels(args[2], dtype, dim(args[0], 1), true, &weight) ||
+        !parse_channels(args[3], dtype, dim(args[0], 1), true, &bias) ||
+        !float_argument(args[4], &call.eps))
+        return nullptr;
+    const int64_t rows = call.shape.samples * call.shape.groups;
+    Ref y(new_result_like(args[0], dtype)), mean(new_result(dtype, 1, &rows)),
+        scale(new_result(dtype, 1, &rows));
+    call.x = data_of<void>(args[0]);
+    call.weight = weight;
+    call.bias = bias;
+    call.mean = data_of<void>(mean.get());
+    call.scale = data_of<void>(scale.get());
+    call.y = data_of<void>(y.get());
+    {
+        const MaybeReleaseGil release(size_of(args[0]));
+        fastnn::group_norm(call, dtype == DType::float64);
+    }
+    return new_tuple({y.release(), mean.release(), scale.release()});
+}
+
+// (g, x, groups, weight, mean, invstd)
+PyObject* group_norm_backward(PyObject* const* args, Py_ssize_t count) {
+    GroupNormBackward call{};
+    GroupShape g_shape{};
+    DType dtype{}, g_dtype{};
+    void *weight = nullptr, *mean = nullptr, *scale = nullptr;
+    if (count != 6 || !parse_groups(args[0], args[2], &g_dtype, &g_shape) ||
+        !parse_groups(args[1], args[2], &dtype, &call.shape) || g_dtype != dtype ||
+        g_shape.samples != call.shape.samples || g_shape.channels != call.shape.channels ||
+        g_shape.inner != call.shape.inner)
+        return nullptr;
+    const int64_t rows = call.shape.samples * call.shape.groups, channels = dim(args[1], 1);
+    if (!parse_channels(args[3], dtype, channels, true, &weight) ||
+        !parse_channels(args[4], dtype, rows, false, &mean) ||
+        !parse_channels(args[5], dtype, rows, false, &scale))
+        return nullptr;
+    Ref gx(new_result_like(args[1], dtype)), gweight(new_result(dtype, 1, &channels)),
+        gbias(new_result(dtype, 1, &channels));
+    call.g = data_of<void>(args[0]);
+    call.x = data_of<void>(args[1]);
+    call.weight = weight;
+    call.mean = mean;
+    call.scale = scale;
+    call.gx = data_of<void>(gx.get());
+    {
+        const MaybeReleaseGil release(size_of(args[1]));
+        fastnn::group_norm_backward(call, dtype == DType::float64, data_of<void>(gweight.get()),
+                                    data_of<void>(gbias.get()));
+    }
+    return new_tuple({gx.release(), gweight.release(), gbias.release()});
+}
+
 } // namespace
 
 void register_norm() {
     register_fast<&bindings::batch_norm>("batch_norm");
     register_fast<&bindings::batch_norm_inference>("batch_norm_inference");
     register_fast<&bindings::batch_norm_backward>("batch_norm_backward");
+    register_fast<&bindings::group_norm>("group_norm");
+    register_fast<&bindings::group_norm_backward>("group_norm_backward");
     register_fast<&bindings::row_norm<true>>("layer_norm");
     register_fast<&bindings::row_norm_backward<true>>("layer_norm_backward");
     register_fast<&bindings::row_norm<false>>("rms_norm");

@@ -1,27 +1,10 @@
 // Kernels of layer and RMS normalisation: see row_norm.h.
 #include "norm/row_norm.h"
 
-#include "simd/loops.h"
+#include "norm/row_sums.h"
 
 namespace fastnn::FASTNN_ISA {
 namespace {
-
-constexpr int64_t kBlock = 4096; // elements of a row that are summed in T
-
-// The sum of f(vector at i) over a row: blocks in T, their sums in double.
-template <class T, class F>
-FASTNN_INLINE double sum_row(int64_t n, F f) {
-    double total = 0;
-    for (int64_t at = 0; at < n; at += kBlock)
-        total += sum_vectors<T>(n - at < kBlock ? n - at : kBlock,
-                                [&](int64_t i, int64_t k) { return f(at + i, k); });
-    return total;
-}
-
-template <class T>
-FASTNN_INLINE double square_root(double x) {
-    return sqrt(broadcast(x))[0];
-}
 
 template <class T>
 void forward(const RowNorm& call) {

@@ -341,6 +341,21 @@ class Backend(Protocol):
         """(gx, gweight, gbias) of ``layer_norm``."""
         ...
 
+    def group_norm(
+        self, x: Array, groups: int, weight: Array | None, bias: Array | None, eps: float
+    ) -> tuple[Array, Array, Array]:
+        """(y, mean, invstd): each sample's groups of channels normalised, then y * weight + bias for each channel.
+
+        x is (N, C, ...), weight and bias (C,), mean and invstd (N * groups,).
+        """
+        ...
+
+    def group_norm_backward(
+        self, g: Array, x: Array, groups: int, weight: Array | None, mean: Array, invstd: Array
+    ) -> tuple[Array, Array, Array]:
+        """(gx, gweight, gbias) of ``group_norm``."""
+        ...
+
     def rms_norm(self, x: Array, weight: Array | None, eps: float) -> tuple[Array, Array]:
         """(y, scale): y = x * scale * weight with scale = 1 / sqrt(mean(x**2) + eps), (M,)."""
         ...

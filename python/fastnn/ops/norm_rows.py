@@ -219,6 +219,30 @@ def _affine(x: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
     return x if bias is None else x + bias.reshape(shape)
 
 
+class NativeGroupNormBackward0(Node):
+    __slots__ = ()
+
+    def backward(self, g: Any) -> tuple[Any, ...]:
+        x, groups, weight, mean, invstd, _ = self.saved
+        w = None if weight is None else weight._data
+        return by_type[type(g)].group_norm_backward(g, x._data, groups, w, mean, invstd)
+
+    def backward_graph(self, g: Tensor) -> tuple[Any, ...]:
+        x, groups, weight, _, _, eps = self.saved
+        shape = x._data.shape
+        n = math.prod(shape) // (shape[0] * groups)
+        rows = x.reshape(-1, n)
+        centred = rows - rows.mean(1, keepdim=True)
+        invstd = ((centred * centred).mean(1, keepdim=True) + eps).rsqrt()
+        normed = centred * invstd
+        h = g if weight is None else g * weight.reshape((-1,) + (1,) * (len(shape) - 2))
+        h = h.reshape(-1, n)
+        share = (h * normed).mean(1, keepdim=True)
+        gx = invstd * (h - h.mean(1, keepdim=True) - normed * share)
+        axes = (0, *range(2, len(shape)))
+        return gx.reshape(shape), (g * normed.reshape(shape)).sum(axes), g.sum(axes)
+
+
 def _check_channels(operation: str, x: Tensor, **given: Tensor | None) -> None:
     data = x._data
     if data.dtype.kind in "iub":
@@ -261,11 +285,28 @@ def group_norm(
             f"group_norm: expected number of channels in input to be divisible by num_groups, but got input of "
             f"shape {tuple(shape)} and num_groups={num_groups}"
         )
-    if not input._data.size:
-        return _affine(input.clone(), weight, bias)
-    n = math.prod(shape[1:]) // num_groups
-    normed = layer_norm(input.reshape(-1, n), (n,), None, None, eps).reshape(shape)
-    return _affine(normed, weight, bias)
+    return _group_norm(input, num_groups, weight, bias, eps)
+
+
+def _group_norm(
+    x: Tensor, groups: int, weight: Tensor | None, bias: Tensor | None, eps: float
+) -> Tensor:
+    data = x._data
+    if data.dtype.itemsize < 4:
+        w32, b32 = (None if t is None else _wide(t) for t in (weight, bias))
+        return cast(_group_norm(_wide(x), groups, w32, b32, eps), data.dtype)
+    if not data.size:
+        return _affine(x.clone(), weight, bias)
+    w, b = (None if t is None else t._data for t in (weight, bias))
+    y, mean, invstd = by_type[type(data)].group_norm(data, groups, w, b, eps)
+    edges = (
+        edge_of(x),
+        None if weight is None else edge_of(weight),
+        None if bias is None else edge_of(bias),
+    )
+    if mode.enabled and any(e is not None for e in edges):
+        return make(y, NativeGroupNormBackward0(edges, (x, groups, weight, mean, invstd, eps)))
+    return make(y)
 
 
 def instance_norm(
@@ -304,9 +345,7 @@ def instance_norm(
         raise ValueError(
             f"Expected more than 1 spatial element when training, got input size {tuple(shape)}"
         )
-    if not data.size:
-        return _affine(input.clone(), weight, bias)
-    if running_mean is not None and running_var is not None:
+    if data.size and running_mean is not None and running_var is not None:
         rows = data.reshape(shape[0], shape[1], n)
         means = rows.mean(2, dtype=np.float64)
         variances = np.square(rows - means[:, :, None]).sum(2) / (n - 1)
@@ -315,8 +354,7 @@ def instance_norm(
             old *= old.dtype.type(1.0 - momentum)
             old += (new * momentum).astype(old.dtype)
             version.bump(old)
-    normed = layer_norm(input.reshape(-1, n), (n,), None, None, eps).reshape(shape)
-    return _affine(normed, weight, bias)
+    return _group_norm(input, shape[1], weight, bias, eps)
 
 
 def local_response_norm(

@@ -83,6 +83,8 @@ from fastnn.backends.cpu.norm import (
     batch_norm as batch_norm,
     batch_norm_backward as batch_norm_backward,
     batch_norm_inference as batch_norm_inference,
+    group_norm as group_norm,
+    group_norm_backward as group_norm_backward,
     layer_norm as layer_norm,
     layer_norm_backward as layer_norm_backward,
     rms_norm as rms_norm,

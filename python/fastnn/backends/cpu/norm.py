@@ -1,4 +1,4 @@
-"""Batch, layer and RMS normalisation on the C++ kernels: float32 and float64.
+"""Batch, layer, group and RMS normalisation on the C++ kernels: float32 and float64.
 
 Arrays that are not dense, or do not share one layout, are made C-contiguous (or channels last, as x) first.
 """
@@ -55,6 +55,8 @@ batch_norm_backward = _cpu.with_fallback("batch_norm_backward", _dense_batch_nor
 
 _layer_norm = _cpu.with_fallback("layer_norm", spec.layer_norm)
 _layer_norm_backward = _cpu.with_fallback("layer_norm_backward", spec.layer_norm_backward)
+_group_norm = _cpu.with_fallback("group_norm", spec.group_norm)
+_group_norm_backward = _cpu.with_fallback("group_norm_backward", spec.group_norm_backward)
 _rms_norm = _cpu.with_fallback("rms_norm", spec.rms_norm)
 _rms_norm_backward = _cpu.with_fallback("rms_norm_backward", spec.rms_norm_backward)
 
@@ -71,6 +73,18 @@ def _dense_layer_norm_backward(
     return _layer_norm_backward(_rows(g), _rows(x), weight, mean, invstd)
 
 
+def _dense_group_norm(
+    x: Array, groups: int, weight: Array | None, bias: Array | None, eps: float
+) -> tuple[Array, Array, Array]:
+    return _group_norm(_rows(x), groups, weight, bias, eps)
+
+
+def _dense_group_norm_backward(
+    g: Array, x: Array, groups: int, weight: Array | None, mean: Array, invstd: Array
+) -> tuple[Array, Array, Array]:
+    return _group_norm_backward(_rows(g), _rows(x), groups, weight, mean, invstd)
+
+
 def _dense_rms_norm(x: Array, weight: Array | None, eps: float) -> tuple[Array, Array]:
     return _rms_norm(_rows(x), weight, eps)
 
@@ -83,5 +97,7 @@ def _dense_rms_norm_backward(
 
 layer_norm = _cpu.with_fallback("layer_norm", _dense_layer_norm)
 layer_norm_backward = _cpu.with_fallback("layer_norm_backward", _dense_layer_norm_backward)
+group_norm = _cpu.with_fallback("group_norm", _dense_group_norm)
+group_norm_backward = _cpu.with_fallback("group_norm_backward", _dense_group_norm_backward)
 rms_norm = _cpu.with_fallback("rms_norm", _dense_rms_norm)
 rms_norm_backward = _cpu.with_fallback("rms_norm_backward", _dense_rms_norm_backward)

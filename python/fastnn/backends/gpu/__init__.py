@@ -43,6 +43,8 @@ from fastnn.backends.gpu.gemm import linear as linear, matmul as matmul
 from fastnn.backends.gpu.norm import (
     batch_norm as batch_norm,
     batch_norm_backward as batch_norm_backward,
+    group_norm as group_norm,
+    group_norm_backward as group_norm_backward,
     layer_norm as layer_norm,
     layer_norm_backward as layer_norm_backward,
     rms_norm as rms_norm,

@@ -114,6 +114,39 @@ def layer_norm_backward(
     return gx, gweight, gbias
 
 
+def group_norm(
+    x: Array, groups: int, weight: Array | None, bias: Array | None, eps: float
+) -> tuple[Array, Array, Array]:
+    """(y, mean, invstd): layer_norm of each sample's groups of channels, then y * weight + bias for each channel.
+
+    x is (N, C, ...), weight and bias (C,), mean and invstd (N * groups,).
+    """
+    rows, mean, invstd = layer_norm(x.reshape(x.shape[0] * groups, -1), None, None, eps)
+    y = rows.reshape(x.shape)
+    if weight is not None:
+        y *= of_channels(weight, x)
+    if bias is not None:
+        y += of_channels(bias, x)
+    return y, mean, invstd
+
+
+def group_norm_backward(
+    g: Array, x: Array, groups: int, weight: Array | None, mean: Array, invstd: Array
+) -> tuple[Array, Array, Array]:
+    """(gx, gweight, gbias) of ``group_norm``."""
+    h = g if weight is None else g * of_channels(weight, x)
+    rows = x.reshape(x.shape[0] * groups, -1)
+    gx, _, _ = layer_norm_backward(h.reshape(rows.shape), rows, None, mean, invstd)
+    xhat = ((rows - mean[:, None]) * invstd[:, None]).reshape(x.shape)
+    axes = (0, *range(2, x.ndim))
+    return gx.reshape(x.shape), (g * xhat).sum(axes), g.sum(axes)
+
+
+def of_channels(values: Array, x: Array) -> Array:
+    """``values`` (C,) in the place of x's channels."""
+    return values.reshape((-1,) + (1,) * (x.ndim - 2))
+
+
 def rms_norm(x: Array, weight: Array | None, eps: float) -> tuple[Array, Array]:
     """(y, scale): y = x * scale * weight with scale = 1 / sqrt(mean(x**2) + eps), (M,)."""
     scale = 1 / np.sqrt(np.square(x).mean(1) + x.dtype.type(eps))
