@@ -63,12 +63,13 @@ def test_layouts_and_threads(rng: Any) -> None:
     x = rng.standard_normal((6, 8, 9, 10)).astype(np.float32)
     weight = rng.uniform(0.5, 2, 8).astype(np.float32)
     want = cpu.group_norm(x, 4, weight, None, EPS)
+    want_gradients = cpu.group_norm_backward(x, x, 4, weight, *want[1:])
     for name, other in layouts(x):
-        for a, b in zip(cpu.group_norm(other, 4, weight, None, EPS), want, strict=True):
-            np.testing.assert_array_equal(a, b, name)
-        got = cpu.group_norm_backward(other, x, 4, weight, *want[1:])
-        for a, b in zip(got, cpu.group_norm_backward(x, x, 4, weight, *want[1:]), strict=True):
-            np.testing.assert_array_equal(a, b, name)
+        got = cpu.group_norm(other, 4, weight, None, EPS)
+        gradients = cpu.group_norm_backward(other, x, 4, weight, *want[1:])
+        for a, b in zip((*got, *gradients), (*want, *want_gradients), strict=True):
+            # NumPy's sums, of up to 540 numbers, where the kernel does not serve
+            assert_close(a, b, 540 * eps(np.float32) * (1 + np.abs(b).max()), name)
     big = rng.standard_normal((20, 32, 30, 30)).astype(np.float32)
     assert_same_bits_for_any_threads(lambda: cpu.group_norm(big, 8, None, None, EPS))
     _, mean, invstd = cpu.group_norm(big, 8, None, None, EPS)
