@@ -225,7 +225,8 @@ class NativeGroupNormBackward0(Node):
     def backward(self, g: Any) -> tuple[Any, ...]:
         x, groups, weight, mean, invstd, _ = self.saved
         w = None if weight is None else weight._data
-        return by_type[type(g)].group_norm_backward(g, x._data, groups, w, mean, invstd)
+        gx, gw, gb = by_type[type(g)].group_norm_backward(g, x._data, groups, w, mean, invstd)
+        return gx, gw, gb
 
     def backward_graph(self, g: Tensor) -> tuple[Any, ...]:
         x, groups, weight, _, _, eps = self.saved
