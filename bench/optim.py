@@ -1,4 +1,4 @@
-"""Optimizer steps: PyTorch's fused implementations beside fastnn's."""
+"""Optimizer steps: PyTorch's fused implementations beside fastnn's, or those over lists where it has no fused one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,16 @@ OPTIMIZERS: tuple[tuple[str, dict[str, Any], int], ...] = (
     ("SGD", {"momentum": 0.9}, 1),
     ("Adam", {}, 2),
     ("AdamW", {}, 2),
+    ("Adagrad", {}, 1),
+    ("RMSprop", {}, 1),
+    ("Adadelta", {}, 2),
+    ("Adamax", {}, 2),
+    ("NAdam", {}, 2),
+    ("RAdam", {}, 2),
+    ("Rprop", {}, 2),
+    ("ASGD", {}, 1),
 )
+FUSED = ("SGD", "Adam", "AdamW", "Adagrad")
 MODELS: dict[str, list[tuple[int, ...]]] = {
     "MNIST CNN": [(32, 1, 3, 3), (32,), (64, 32, 3, 3), (64,), (128, 1600), (128,), (10, 128)],
     "200 parameters of 64": [(64,)] * 200,
@@ -28,8 +37,8 @@ def _make(library: str, name: str, shapes: list[tuple[int, ...]], options: dict[
         parameters = [module.randn(*shape).requires_grad_() for shape in shapes]
         for p in parameters:
             p.grad = module.ones_like(p.detach())
-        fused = {"fused": True} if library == "torch" else {}
-        optimizer = getattr(module.optim, name)(parameters, lr=1e-3, **options, **fused)
+        best = {"fused" if name in FUSED else "foreach": True} if library == "torch" else {}
+        optimizer = getattr(module.optim, name)(parameters, lr=1e-3, **options, **best)
         return lambda: optimizer.step()
 
     return make

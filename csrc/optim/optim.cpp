@@ -40,17 +40,11 @@ void for_elements(const Parameter* parameters, std::size_t count, Body body) {
 
 } // namespace
 
-void sgd_step(const SgdStep& step, const Parameter* parameters, std::size_t count) {
-    const auto& table = optim_table();
+void optimizer_step(Optimizer optimizer, const OptimStep& step, const Parameter* parameters,
+                    std::size_t count) {
+    const auto& kernels = optim_table().step[static_cast<int>(optimizer)];
     for_elements(parameters, count, [&](const Parameter& p, int64_t begin, int64_t end) {
-        table.sgd[p.is_double](step, p, begin, end);
-    });
-}
-
-void adam_step(const AdamStep& step, const Parameter* parameters, std::size_t count) {
-    const auto& table = optim_table();
-    for_elements(parameters, count, [&](const Parameter& p, int64_t begin, int64_t end) {
-        table.adam[p.is_double](step, p, begin, end);
+        kernels[p.is_double](step, p, begin, end);
     });
 }
 

@@ -26,6 +26,82 @@ ADAM = [
     for w, d, x, a in product((0.0, 0.01), (False, True), (False, True), (False, True))
 ]
 
+# Name: arrays of state (present or None), options
+OTHERS: dict[str, tuple[str, list[bool], dict[str, Any]]] = {
+    "adagrad": ("adagrad_step", [True], {"lr_decay": 0.1, "weight_decay": 0.1}),
+    "rmsprop": ("rmsprop_step", [True, False, False], {"maximize": True, "weight_decay": 0.1}),
+    "rmsprop centered": ("rmsprop_step", [True, True, False], {}),
+    "rmsprop buffered": ("rmsprop_step", [True, False, True], {"momentum": 0.9}),
+    "rmsprop both": ("rmsprop_step", [True, True, True], {"momentum": 0.9}),
+    "adadelta": ("adadelta_step", [True, True], {"weight_decay": 0.1}),
+    "adamax": ("adamax_step", [True, True], {"weight_decay": 0.1, "maximize": True}),
+    "nadam": ("nadam_step", [True, True], {"weight_decay": 0.1}),
+    "nadamw": ("nadam_step", [True, True], {"weight_decay": 0.1, "decoupled": True}),
+    "radam": ("radam_step", [True, True], {"weight_decay": 0.1}),
+    "radamw rectified": ("radam_step", [True, True], {"decoupled": True, "start": 9}),
+    "rprop": ("rprop_step", [True, True], {}),
+    "asgd": ("asgd_step", [True], {"weight_decay": 0.1}),
+}
+COMMON: dict[str, Any] = {"lr": 0.05, "maximize": False, "weight_decay": 0.0}
+MOMENTS = {"beta1": 0.9, "beta2": 0.99, "eps": 1e-3}
+RPROP = {"eta_minus": 0.5, "eta_plus": 1.2, "step_size_min": 0.01, "step_size_max": 0.02}
+DEFAULTS: dict[str, dict[str, Any]] = {
+    "adagrad_step": {"eps": 1e-3},
+    "adadelta_step": {"rho": 0.9, "eps": 1e-3},
+    "adamax_step": MOMENTS,
+    "nadam_step": {**MOMENTS, "decoupled": False, "mu": 0.8, "mu_next": 0.85},
+    "radam_step": {**MOMENTS, "decoupled": False},
+    "rmsprop_step": {"alpha": 0.9, "eps": 1e-3, "momentum": 0.0},
+    "rprop_step": RPROP,
+    "asgd_step": {"lambd": 0.1},
+}
+COUNTING = ("adagrad_step", "adamax_step", "nadam_step", "radam_step")
+
+
+def other_options(case: str, step: int, n: int) -> dict[str, Any]:
+    """The options of a step over n parameters."""
+    function, _, options = OTHERS[case]
+    merged = {**COMMON, **DEFAULTS[function], **options}
+    step += merged.pop("start", 0)
+    if function in COUNTING:
+        merged["step"] = step
+    if function == "nadam_step":  # parameters of two ages
+        merged["mu_products"] = [0.8 ** (step + i % 2) for i in range(n)]
+    if function == "asgd_step":
+        merged["etas"] = [0.05 / (1 + i % 2) for i in range(n)]
+        merged["mus"] = [1 / (step + i % 2) for i in range(n)]
+    if function in ("rprop_step", "asgd_step"):
+        del merged["lr"]
+    if function == "rprop_step":
+        del merged["weight_decay"]
+    return merged
+
+
+def other_step(
+    backend: Any, case: str, params: Any, grads: Any, state: Any, step: int
+) -> list[np.ndarray]:
+    """A step in place; all that it wrote to."""
+    function, _, _ = OTHERS[case]
+    getattr(backend, function)(params, grads, *state, **other_options(case, step, len(params)))
+    return [*params, *(x for arrays in state for x in arrays or [])]
+
+
+def compare_others(case: str, params: Any, all_grads: Any) -> None:
+    """Each step from the same state against the specification in float64."""
+    state = [zeros(params) if there else None for there in OTHERS[case][1]]
+    for step, grads in enumerate(all_grads, 1):
+        wanted = [copies(a, np.float64) if a is not None else None for a in state]
+        want = other_step(
+            spec, case, copies(params, np.float64), copies(grads, np.float64), wanted, step
+        )
+        kept = copies(grads)
+        got = other_step(cpu, case, params, grads, state, step)
+        for a, b in zip(got, want, strict=True):
+            # some ten operations, a square root and two divisions on numbers of size one; RMSprop's: about three
+            assert_close(a, b, 48 * eps(a.dtype) * (np.abs(b) + 1), f"{case} {a.shape}")
+        for a, b in zip(grads, kept, strict=True):
+            np.testing.assert_array_equal(a, b)
+
 
 def random_arrays(rng: Any, shapes: Any, dtype: Any) -> list[np.ndarray]:
     return [np.asarray(rng.standard_normal(s)).astype(dtype) for s in shapes]
@@ -86,6 +162,55 @@ def test_sgd(isa: str, dtype: Any, rng: Any, config: Any) -> None:
 def test_adam(isa: str, dtype: Any, rng: Any, config: Any) -> None:
     arrays = [random_arrays(rng, SHAPES, dtype) for _ in range(2)]
     compare(adam_steps, *arrays, config)
+
+
+@pytest.mark.parametrize("case", OTHERS)
+def test_others(isa: str, dtype: Any, rng: Any, case: str) -> None:
+    params, *grads = (random_arrays(rng, SHAPES, dtype) for _ in range(4))
+    compare_others(case, params, grads)
+
+
+@pytest.mark.parametrize("case", ["nadam", "asgd", "rmsprop both"])
+def test_others_mixed(isa: str, rng: Any, case: str) -> None:
+    def arrays() -> list[np.ndarray]:
+        image = random_arrays(rng, [(3, 5, 4, 6)], np.float32)[0]
+        return [
+            random_arrays(rng, [(40,)], np.float64)[0],
+            channels_last(image),
+            random_arrays(rng, [(12, 9)], np.float32)[0][::2, 1:],  # not dense: the specification
+            random_arrays(rng, [(33,)], np.float32)[0],
+        ]
+
+    compare_others(case, arrays(), [arrays() for _ in range(3)])
+
+
+@pytest.mark.parametrize("case", ["adamax", "nadam", "rprop", "rmsprop both"])
+def test_others_nan(isa: str, dtype: Any, case: str) -> None:
+    values = np.array([np.nan, np.inf, -np.inf, 0.0, 1.0], dtype)
+    state = [zeros([values]) if there else None for there in OTHERS[case][1]]
+    wanted = [copies(a) if a is not None else None for a in state]
+    with np.errstate(invalid="ignore"):
+        for step in (1, 2):
+            ones = [[np.ones(5, dtype)] for _ in range(2)]
+            got = other_step(cpu, case, ones[0], [values.copy()], state, step)
+            want = other_step(spec, case, ones[1], [values.copy()], wanted, step)
+            for a, b in zip(got, want, strict=True):
+                np.testing.assert_array_equal(np.isnan(a), np.isnan(b), f"{case} {step}")
+
+
+@pytest.mark.parametrize("case", OTHERS)
+def test_others_same_bits_for_any_threads(rng: Any, case: str) -> None:
+    params, grads, *state = (random_arrays(rng, SHAPES, np.float32) for _ in range(5))
+
+    def run() -> tuple[np.ndarray, ...]:
+        fresh = [
+            [np.asarray(np.abs(x)) for x in arrays] if there else None
+            for there, arrays in zip(OTHERS[case][1], state, strict=False)
+        ]
+        with np.errstate(invalid="ignore"):
+            return tuple(other_step(cpu, case, copies(params), grads, fresh, 2))
+
+    assert_same_bits_for_any_threads(run)
 
 
 @pytest.mark.parametrize(("run", "config"), [(sgd_steps, SGD[-1]), (adam_steps, ADAM[-1])])

@@ -116,7 +116,15 @@ from fastnn.backends.cpu.random import (
     uniform as uniform,
 )
 from fastnn.backends.cpu.optim import (
+    adadelta_step as adadelta_step,
+    adagrad_step as adagrad_step,
     adam_step as adam_step,
+    adamax_step as adamax_step,
+    asgd_step as asgd_step,
+    nadam_step as nadam_step,
+    radam_step as radam_step,
+    rmsprop_step as rmsprop_step,
+    rprop_step as rprop_step,
     sgd_step as sgd_step,
 )
 

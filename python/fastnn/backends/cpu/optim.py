@@ -6,91 +6,50 @@ which the specification updates.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar, cast
 
 from fastnn import _cpu
 from fastnn.backends.numpy import optim as spec
 from fastnn.backends.protocol import Array
 
-
-def _all_left(params: Sequence[Array], *_: Any) -> list[int]:
-    return list(range(len(params)))
+Step = TypeVar("Step", bound=Callable[..., None])
 
 
-_sgd_step = _cpu.with_fallback("sgd_step", _all_left)
-_adam_step = _cpu.with_fallback("adam_step", _all_left)
+def _all_left(*arguments: Any) -> list[int]:
+    return list(range(len(arguments[0])))
 
 
-def _pick(arrays: Sequence[Array] | None, positions: list[int]) -> list[Array] | None:
-    return None if arrays is None else [arrays[i] for i in positions]
+def _step(function: Step) -> Step:
+    """The kernel of that name, and the specification ``function`` for the parameters that it leaves."""
+    code = function.__code__
+    names = code.co_varnames[code.co_argcount : code.co_argcount + code.co_kwonlyargcount]
+    kernel = _cpu.with_fallback(code.co_name, _all_left)
+
+    @functools.wraps(function)
+    def step(*lists: Sequence[Array] | None, **options: Any) -> None:
+        left = kernel(*lists, *map(options.__getitem__, names))
+        if left:
+            function(
+                *(None if arrays is None else [arrays[i] for i in left] for arrays in lists),
+                **{
+                    # some options are a number for each parameter
+                    name: [value[i] for i in left] if isinstance(value, list) else value
+                    for name, value in options.items()
+                },
+            )
+
+    return cast(Step, step)
 
 
-def sgd_step(
-    params: Sequence[Array],
-    grads: Sequence[Array],
-    momentum_buffers: Sequence[Array] | None,
-    *,
-    lr: float,
-    momentum: float,
-    dampening: float,
-    weight_decay: float,
-    nesterov: bool,
-    maximize: bool,
-    first: bool,
-) -> None:
-    left = _sgd_step(
-        params, grads, momentum_buffers,
-        lr, momentum, dampening, weight_decay, nesterov, maximize, first,
-    )  # fmt: skip
-    if left:
-        spec.sgd_step(
-            [params[i] for i in left],
-            [grads[i] for i in left],
-            _pick(momentum_buffers, left),
-            lr=lr,
-            momentum=momentum,
-            dampening=dampening,
-            weight_decay=weight_decay,
-            nesterov=nesterov,
-            maximize=maximize,
-            first=first,
-        )
-
-
-def adam_step(
-    params: Sequence[Array],
-    grads: Sequence[Array],
-    exp_avgs: Sequence[Array],
-    exp_avg_sqs: Sequence[Array],
-    max_exp_avg_sqs: Sequence[Array] | None,
-    *,
-    step: int,
-    lr: float,
-    beta1: float,
-    beta2: float,
-    eps: float,
-    weight_decay: float,
-    decoupled: bool,
-    maximize: bool,
-) -> None:
-    left = _adam_step(
-        params, grads, exp_avgs, exp_avg_sqs, max_exp_avg_sqs,
-        step, lr, beta1, beta2, eps, weight_decay, decoupled, maximize,
-    )  # fmt: skip
-    if left:
-        spec.adam_step(
-            [params[i] for i in left],
-            [grads[i] for i in left],
-            [exp_avgs[i] for i in left],
-            [exp_avg_sqs[i] for i in left],
-            _pick(max_exp_avg_sqs, left),
-            step=step,
-            lr=lr,
-            beta1=beta1,
-            beta2=beta2,
-            eps=eps,
-            weight_decay=weight_decay,
-            decoupled=decoupled,
-            maximize=maximize,
-        )
+sgd_step = _step(spec.sgd_step)
+adam_step = _step(spec.adam_step)
+adagrad_step = _step(spec.adagrad_step)
+adadelta_step = _step(spec.adadelta_step)
+adamax_step = _step(spec.adamax_step)
+nadam_step = _step(spec.nadam_step)
+radam_step = _step(spec.radam_step)
+rmsprop_step = _step(spec.rmsprop_step)
+rprop_step = _step(spec.rprop_step)
+asgd_step = _step(spec.asgd_step)
