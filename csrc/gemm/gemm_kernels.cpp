@@ -38,6 +38,7 @@ namespace {
 
 constexpr int64_t kBlockK = 384;          // rows of B that a tile passes over at once
 constexpr int64_t kBlockTiles = 16;       // tiles of rows in a chunk, at most
+constexpr int64_t kLongDot = 256;         // sums of lanes then count little
 constexpr double kChunkWork = 1 << 19;    // multiplications that are worth a chunk
 constexpr int64_t kThreadBlocks = 4;      // blocks for each thread
 constexpr int64_t kChunks = 16;           // chunks wanted of a large product
@@ -78,7 +79,8 @@ GemmArgs<T> transposed(const GemmArgs<T>& g) {
 }
 
 // -- dot products -------------------------------------------------------------------------------
-constexpr int kDotRows = 4, kDotColumns = kTileRows > 4 ? 4 : 2;
+// Registers hold a tile's sums, a vector of each of its rows, and one of a column.
+constexpr int kDotRows = kTileRows > 6 ? 4 : kTileRows > 4 ? 3 : 2, kDotColumns = 4;
 
 template <class T, int MR, int NR>
 void dot_tile(const GemmArgs<T>& g, int64_t i0, int64_t j0) {
@@ -88,16 +90,16 @@ void dot_tile(const GemmArgs<T>& g, int64_t i0, int64_t j0) {
     const T* b = g.b + j0 * g.b_col;
     int64_t p = 0;
     const auto step = [&](const auto& read) __attribute__((always_inline)) {
-        Vec<T> column[NR];
+        Vec<T> row[MR];
 #pragma GCC unroll 4
-        for (int j = 0; j < NR; ++j)
-            column[j] = read(b + j * g.b_col + p);
+        for (int i = 0; i < MR; ++i)
+            row[i] = read(a + i * g.a_row + p);
 #pragma GCC unroll 4
-        for (int i = 0; i < MR; ++i) {
-            const Vec<T> row = read(a + i * g.a_row + p);
+        for (int j = 0; j < NR; ++j) {
+            const Vec<T> column = read(b + j * g.b_col + p);
 #pragma GCC unroll 4
-            for (int j = 0; j < NR; ++j)
-                acc[i][j] += row * column[j];
+            for (int i = 0; i < MR; ++i)
+                acc[i][j] += row[i] * column;
         }
     };
     for (; p + lanes <= g.k; p += lanes)
@@ -138,7 +140,9 @@ void dot_product(const GemmArgs<T>& g) {
             int64_t i = 0;
             for (; i + kDotRows <= g.m; i += kDotRows)
                 dot_rows<T, kDotRows>(g, i, j, columns);
-            for (; i < g.m; ++i)
+            if (g.m - i == 2)
+                dot_rows<T, 2>(g, i, j, columns);
+            else if (i < g.m)
                 dot_rows<T, 1>(g, i, j, columns);
         }
     });
@@ -474,7 +478,7 @@ void compute(GemmArgs<T> g) {
         if (g.c_row == 1 && g.a_row == 1)
             return outer_product(transposed(g));
     }
-    constexpr int64_t few = 2 * kDotRows;
+    const int64_t few = g.k >= kLongDot ? 12 : 8;
     if (g.a_col == 1 && g.b_row == 1 && g.k >= 4 * kLanes<T>) {
         if (g.m <= few)
             return dot_product(g);

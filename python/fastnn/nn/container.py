@@ -102,8 +102,8 @@ def _steps(modules: list[Any]) -> Iterator[tuple[Any, dict[str, Any]]]:
         module = modules[i]
         fused: dict[str, Any] = {}
         kind = type(module)
-        if kind in _ACTIVATED and not module._is_hooked():
-            if i < last and kind is Conv2d and _scales(modules[i + 1]):
+        if kind in _ACTIVATED and i < last and not module._is_hooked():
+            if kind is Conv2d and _scales(modules[i + 1]):
                 fused["norm"] = modules[i + 1]
                 i += 1
             if i < last and type(modules[i + 1]) is ReLU and not modules[i + 1]._is_hooked():

@@ -41,6 +41,12 @@ def numbers(value: Any, count: int, name: str, operation: str, minimum: int = 0)
 
 def pair(value: Any, name: str, operation: str, minimum: int = 0) -> tuple[int, int]:
     """``value`` as (height, width); ValueError as ``numbers``."""
+    if type(value) is tuple and len(value) == 2:  # as layers hold it
+        first, second = value
+        if type(first) is int and type(second) is int and first >= minimum and second >= minimum:
+            return value
+    elif type(value) is int and value >= minimum:
+        return (value, value)
     first, second = numbers(value, 2, name, operation, minimum)
     return first, second
 
@@ -238,12 +244,35 @@ def conv2d(
     return make(out)
 
 
+def _fit(x: Any, w: Any, bias: Any, padding: Any, dilation: Any, groups: int) -> bool:
+    """Whether nothing is wrong: in one expression, as every call asks."""
+    shape, kernel = x.shape, w.shape
+    return (
+        len(shape) == len(kernel) == 4
+        and groups > 0
+        and shape[1] == kernel[1] * groups
+        and kernel[0] % groups == 0
+        and x.dtype == w.dtype
+        and type(x) is type(w)
+        and (
+            bias is None
+            or (bias.shape == kernel[:1] and bias.dtype == w.dtype and type(bias) is type(w))
+        )
+        and kernel[2] > 0
+        and kernel[3] > 0
+        and shape[2] + 2 * padding[0] > dilation[0] * (kernel[2] - 1)
+        and shape[3] + 2 * padding[1] > dilation[1] * (kernel[3] - 1)
+    )
+
+
 def check_conv2d(
     x: Tensor, weight: Tensor, bias: Tensor | None, padding: Any, dilation: Any, groups: int
 ) -> None:
     """RuntimeError for tensors that do not fit together."""
-    same_device(x, weight, bias)
     data, w = x._data, weight._data
+    if _fit(data, w, None if bias is None else bias._data, padding, dilation, groups):
+        return
+    same_device(x, weight, bias)
     if data.ndim != 4:
         raise RuntimeError(
             f"conv2d: expected 3D (unbatched) or 4D (batched) input, got {tuple(data.shape)}"

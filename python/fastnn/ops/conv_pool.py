@@ -8,6 +8,7 @@ from .._core import make
 from ..autograd.grad_mode import mode
 from ..autograd.node import Node, edge_of
 from ..backends import by_type
+from ..backends.numpy.conv import output_size
 from ..backends.numpy.conv_pool import map_of
 from .conv import (
     IntOrPair,
@@ -109,8 +110,11 @@ def conv2d_max_pool2d(
     padding_ = pair(padding, "padding", "conv2d")
     dilation_ = pair(dilation, "dilation", "conv2d", 1)
     check_conv2d(input, weight, bias, padding_, dilation_, groups)
-    map_shape = map_of(data.shape, w.shape, stride_, padding_, dilation_)
-    check_window("max_pool2d", map_shape[2:], window, step, around, spread, ceil_mode)
+    for i in (0, 1):
+        size = output_size(data.shape[2 + i], w.shape[2 + i], stride_[i], padding_[i], dilation_[i])
+        if size <= spread[i] * (window[i] - 1):
+            map_shape = map_of(data.shape, w.shape, stride_, padding_, dilation_)
+            check_window("max_pool2d", map_shape[2:], window, step, around, spread, ceil_mode)
     geometry = (stride_, padding_, dilation_, groups)
     recorded = mode.enabled and (
         input._requires_grad or weight._requires_grad or (bias is not None and bias._requires_grad)

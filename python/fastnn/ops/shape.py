@@ -58,7 +58,7 @@ def _numbers(sizes: tuple[Any, ...]) -> tuple[int, ...]:
     """Sizes given as separate arguments or as one sequence."""
     if len(sizes) == 1 and not isinstance(sizes[0], (int, np.integer)):
         sizes = tuple(sizes[0])
-    return tuple(int(s) for s in sizes)
+    return tuple(map(int, sizes))
 
 
 class ViewBackward0(Node):
@@ -84,9 +84,11 @@ def reshape(input: Tensor, *shape: Any) -> Tensor:
         raise RuntimeError(
             f"reshape: shape {sizes} is invalid for input of size {data.size}, shape {tuple(data.shape)}"
         ) from None
+    if not mode.enabled:
+        return make(array)
     if array.base is not None and storage_root(array) is storage_root(data):
         return _view(input, array, ViewBackward0, data.shape)
-    if input._requires_grad and mode.enabled:
+    if input._requires_grad:
         return make(array, ViewBackward0((edge_of(input),), (data.shape,)))
     return make(array)
 
