@@ -12,9 +12,10 @@ namespace {
 
 // Sums of the gates of some steps wait for their turn in the second-level cache.
 constexpr int64_t kSumsBytes = 384 << 10;
-// Weights of a product that is shared, at least, and of a part: microseconds to wake a thread, tens
-// of them to read a part.
-constexpr int64_t kSharedWeights = 1 << 19, kWeightsOfPart = 1 << 17;
+// Multiplications of a part of a product that is shared, at least: microseconds. With fewer rows
+// than kReadRows a product takes as long as to read its weights.
+constexpr int64_t kPartWork = 1 << 18, kReadRows = 6, kMostParts = 16;
+constexpr int64_t kPartUnits = 1 << 11; // of cells whose gates a thread computes, at least
 
 constexpr int64_t min64(int64_t a, int64_t b) {
     return a < b ? a : b;
@@ -36,9 +37,8 @@ template <class T>
 void multiply(const RnnWeights<T>& w, int64_t k0, int64_t k, const RowsProduct<T>& p) {
     if (w.packed) {
         const int64_t panels = rnn_padded(w.columns, kLanes<T>) / kLanes<T>;
-        const int64_t elements = k * w.columns;
-        const int64_t parts =
-            elements < kSharedWeights ? 1 : min64(panels, elements / kWeightsOfPart);
+        const int64_t work = k * w.columns * max64(kReadRows, p.rows);
+        const int64_t parts = max64(1, min64(min64(panels, kMostParts), work / kPartWork));
         return parallel_for(parts, [&](int64_t part) {
             const int64_t begin = part * panels / parts, end = (part + 1) * panels / parts;
             RowsProduct<T> columns = p;
@@ -161,15 +161,17 @@ void forward_chunk(const void* chunk_) {
             if constexpr (Cell::kHasHidden)
                 multiply<T>(chunk.w_hidden,
                             {h, h_row, rows, c, state_row, chunk.hidden_bias, false});
-            for (int64_t i = 0; i < rows; ++i) {
-                const int64_t row = samples.row(t, i);
-                Cell::template forward<T>(
-                    {size, z + i * sums_row, together, c + i * state_row,
-                     projected ? to_project + i * state_row : h + i * h_row, c + i * state_row,
-                     projected ? nullptr : a.y + row * size,
-                     a.activations ? a.activations + row * Cell::kGates * size : nullptr,
-                     a.extra ? a.extra + row * size : nullptr});
-            }
+            parallel_range(rows, max64(1, kPartUnits / size), [&](int64_t begin, int64_t end) {
+                for (int64_t i = begin; i < end; ++i) {
+                    const int64_t row = samples.row(t, i);
+                    Cell::template forward<T>(
+                        {size, z + i * sums_row, together, c + i * state_row,
+                         projected ? to_project + i * state_row : h + i * h_row, c + i * state_row,
+                         projected ? nullptr : a.y + row * size,
+                         a.activations ? a.activations + row * Cell::kGates * size : nullptr,
+                         a.extra ? a.extra + row * size : nullptr});
+                }
+            });
             if (projected) {
                 multiply<T>(chunk.w_hr, {to_project, state_row, rows, h, h_row, nullptr, false});
                 for (int64_t i = 0; i < rows; ++i)
