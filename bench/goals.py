@@ -42,8 +42,9 @@ CAUSES: list[tuple[str, str]] = [
     ("training: LSTM", "nearly all of the time is products"),
     ("training: GPT", "two thirds of the time are products"),
     ("training: BiLSTM", "two thirds of the time are the layer's products and gates"),
-    ("inference: ResNet-20", "batch norm, ReLU and sums are passes of their own, which ONNX Runtime folds into the convolutions"),
-    ("inference: MNIST CNN", "max pooling, a fifth of the time, finds positions too, which only gradients need; at batch 1 Python's calls"),
+    ("inference: ResNet-20", "its blocks call layers one by one, whose batch norms, ReLUs and sums are passes of their own; ONNX Runtime folds them"),
+    ("inference: MNIST CNN with log_softmax", "it calls layers one by one, whose ReLUs and poolings are passes of their own"),
+    ("inference: MNIST CNN, batch 1", "Python's calls, and Winograd's weights, which are transformed at each call"),
     ("inference: MNIST MLP, batch 1,", "Python's calls"),
 ]  # fmt: skip
 

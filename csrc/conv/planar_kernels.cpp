@@ -28,7 +28,7 @@ namespace fastnn::FASTNN_ISA {
 namespace {
 
 constexpr int64_t kChunks = 16;        // chunks wanted of a large convolution
-constexpr double kChunkWork = 1 << 18; // multiplications that are worth a chunk
+constexpr double kChunkWork = 1 << 16; // multiplications that are worth a chunk
 
 constexpr int64_t min64(int64_t a, int64_t b) {
     return a < b ? a : b;

@@ -171,9 +171,15 @@ class Module(HookMethods, StateMethods):
 
     def __getattr__(self, name: str) -> Any:
         members = self.__dict__
-        for kind in ("_parameters", "_modules", "_buffers"):
-            held = members.get(kind)
-            if held is not None and name in held:
+        if "_modules" in members:  # one after the other, as every layer is found so
+            held = members["_modules"]
+            if name in held:
+                return held[name]
+            held = members["_parameters"]
+            if name in held:
+                return held[name]
+            held = members["_buffers"]
+            if name in held:
                 return held[name]
         raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
 

@@ -68,7 +68,8 @@ class LayerNorm(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         """The normalised input."""
-        return norm_rows.layer_norm(input, self.normalized_shape, self.weight, self.bias, self.eps)
+        weight, bias = self._weight_and_bias()
+        return norm_rows.layer_norm(input, self.normalized_shape, weight, bias, self.eps)
 
     def extra_repr(self) -> str:
         """The arguments that ``repr`` shows."""

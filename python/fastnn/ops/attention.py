@@ -200,12 +200,15 @@ def scaled_dot_product_attention(
         key, value = _grouped(query, key, value)
     if attn_mask is not None and attn_mask._data.dtype != np.bool_ and dtype.itemsize > 2:
         attn_mask = cast(attn_mask, dtype)
-    lead = _common_batch(query, key, value, attn_mask, enable_gqa)
-    own = (*lead[:-1], key._data.shape[-3]) if enable_gqa and lead else lead  # key's and value's
-    query, key, value = (
-        x if x._data.shape[:-2] == wanted else x.expand((*wanted, *x._data.shape[-2:]))
-        for x, wanted in ((query, lead), (key, own), (value, own))
-    )
+    lead = query._data.shape[:-2]
+    alike = key._data.shape[:-2] == lead == value._data.shape[:-2]
+    if attn_mask is not None or enable_gqa or not alike:
+        lead = _common_batch(query, key, value, attn_mask, enable_gqa)
+        own = (*lead[:-1], key._data.shape[-3]) if enable_gqa and lead else lead  # key's, value's
+        query, key, value = (
+            x if x._data.shape[:-2] == wanted else x.expand((*wanted, *x._data.shape[-2:]))
+            for x, wanted in ((query, lead), (key, own), (value, own))
+        )
     run: tuple[Any, ...] = (factor, is_causal)
     if dropout_p > 0:
         weights = math.prod(lead) * query._data.shape[-2] * key._data.shape[-2]

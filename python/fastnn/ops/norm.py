@@ -55,7 +55,14 @@ def _check(
             f"batch_norm: expected at least 2 dims (N, C, ...), got {tuple(data.shape)}"
         )
     channels = int(data.shape[1])
-    shape = (channels,)
+    shape, dtype = (channels,), data.dtype
+    if (
+        (weight is None or (weight._data.shape == shape and weight._data.dtype == dtype))
+        and (bias is None or (bias._data.shape == shape and bias._data.dtype == dtype))
+        and (running_mean is None or running_mean._data.shape == shape)
+        and (running_var is None or running_var._data.shape == shape)
+    ):
+        return channels
     given = (weight, bias, running_mean, running_var)
     for i, t in enumerate(given):
         if t is None:

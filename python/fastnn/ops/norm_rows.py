@@ -42,11 +42,12 @@ def _trailing(
     Raises:
         RuntimeError: it is not, or the dtypes differ.
     """
-    shape = (
-        (normalized_shape,)
-        if isinstance(normalized_shape, int)
-        else tuple(int(n) for n in normalized_shape)
-    )
+    if type(normalized_shape) is tuple and list(map(type, normalized_shape)) == [int]:
+        shape = normalized_shape  # as layers hold it
+    elif isinstance(normalized_shape, int):
+        shape = (normalized_shape,)
+    else:
+        shape = tuple(int(n) for n in normalized_shape)
     if not shape:
         raise RuntimeError(
             f"{operation}: expected normalized_shape to be at least 1-dimensional, got {shape}"
@@ -61,7 +62,8 @@ def _trailing(
     for name, t in given.items():
         if t is None:
             continue
-        same_device(x, t)
+        if type(t._data) is not type(x._data):
+            same_device(x, t)
         if t._data.shape != shape:
             raise RuntimeError(
                 f"{operation}: expected {name} to be of same shape as normalized_shape {list(shape)}, got "
@@ -131,21 +133,30 @@ def layer_norm(
     if data.dtype.itemsize < 4:
         w32, b32 = (None if t is None else _wide(t) for t in (weight, bias))
         return cast(layer_norm(_wide(input), shape, w32, b32, eps), data.dtype)
-    n = math.prod(shape)
     if not data.size:
         return input.clone()
-    w = None if weight is None else weight._data.reshape(n)
-    b = None if bias is None else bias._data.reshape(n)
-    rows = np.ascontiguousarray(data.reshape(-1, n), like=data)
+    w = None if weight is None else weight._data
+    b = None if bias is None else bias._data
+    rows = data
+    if len(shape) > 1 or data.ndim != 2:
+        n = math.prod(shape)
+        rows = data.reshape(-1, n)
+        w = None if w is None else w.reshape(n)
+        b = None if b is None else b.reshape(n)
+    if not rows.flags.c_contiguous:
+        rows = np.ascontiguousarray(rows, like=rows)
     y, mean, invstd = by_type[type(data)].layer_norm(rows, w, b, eps)
-    y = y.reshape(data.shape)
-    edges = (
-        edge_of(input),
-        None if weight is None else edge_of(weight),
-        None if bias is None else edge_of(bias),
-    )
-    if mode.enabled and any(e is not None for e in edges):
-        return make(y, NativeLayerNormBackward0(edges, (input, weight, mean, invstd, eps, shape)))
+    if rows is not data:
+        y = y.reshape(data.shape)
+    if mode.enabled:
+        edges = (
+            edge_of(input),
+            None if weight is None else edge_of(weight),
+            None if bias is None else edge_of(bias),
+        )
+        if any(e is not None for e in edges):
+            saved = (input, weight, mean, invstd, eps, shape)
+            return make(y, NativeLayerNormBackward0(edges, saved))
     return make(y)
 
 

@@ -100,6 +100,9 @@ def view(input: Tensor, *shape: Any) -> Tensor:
         RuntimeError: the number of elements differs, or the strides make a view impossible (use ``reshape``).
     """
     out = reshape(input, *shape)
+    base = out._data.base
+    if base is not None and (base is input._data or base is input._data.base):
+        return out
     if input._data.size and storage_root(out._data) is not storage_root(input._data):
         raise RuntimeError(
             f"view: size {_numbers(shape)} is not compatible with input tensor's size {tuple(input.shape)} and stride "
