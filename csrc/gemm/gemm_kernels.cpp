@@ -11,8 +11,9 @@
 //   another page (a weight's gradient, 1024 x 256 with k = 2048: from 64 to 77 GFLOP/s of a peak of
 //   89 on one Zen 4 core with AVX2).
 // - A product with few columns or few rows whose operands are both contiguous along k is computed
-// as dot products, one with k = 1 row by row. Threads take blocks of tiles; a long k with few tiles
-// is cut into parts that are added in order. Both partitions depend on the shape alone.
+// as dot products (8 x 1600 by 1600 x 128 on one core with AVX2: 93 us in tiles of 4 x 4, which
+// spill, 58 in 3 x 4), one with k = 1 row by row. Threads take blocks of tiles; a long k with few
+// tiles is cut into parts that are added in order. Both partitions depend on the shape alone.
 //
 // Floor: 2 m n k FLOPs at the FMA peak; A, B and C through memory once. On one core of a Zen 4 with
 // a peak of 117 GFLOP/s (float32): packing everything always 66 at 64 x 64 and 101 at 256; with A

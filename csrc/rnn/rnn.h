@@ -14,7 +14,9 @@
 // weight_hh; the gradients of weights and input are large products at the end.
 //
 // Few samples (less than kFewSamples) are one chunk, in which threads share the columns of large
-// weights, at each step. Few rows in all (less than kFewRows) are not worth packing for.
+// weights, at each step. (One sample, 64 steps, layers of 64 to 256 and 256 to 256 in two threads:
+// 3.1 ms where only weights of 2^19 elements were shared, 1.4 so.) Few rows in all (less than
+// kFewRows) are not worth packing for.
 //
 // Floor: 2 rows gates (input + output) FLOPs forward, twice that backward; the kept activations
 // through memory once each way. Reached on one of 2 cores of Zen 4 with AVX2, whose FMA units give

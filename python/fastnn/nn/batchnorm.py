@@ -91,9 +91,12 @@ class _BatchNorm(_NormBase):
         self._check_input(input._data.shape)
         momentum, training = self.momentum, self.training
         buffers = self._buffers
-        mean, var = buffers["running_mean"], buffers["running_var"]
+        try:
+            mean, var = buffers["running_mean"], buffers["running_var"]
+        except KeyError:  # taken out, and set as plain attributes
+            mean, var = self.running_mean, self.running_var
         if training:
-            count = buffers["num_batches_tracked"]
+            count = self.num_batches_tracked
             if count is not None:
                 count._data += np.int64(1)
                 if momentum is None:

@@ -125,8 +125,8 @@ def _scales(module: Module) -> bool:
         type(module) is BatchNorm2d
         and not mode.enabled
         and not module.training
-        and module._buffers["running_mean"] is not None
-        and module._buffers["running_var"] is not None
+        and module._buffers.get("running_mean") is not None
+        and module._buffers.get("running_var") is not None
         and not module._is_hooked()
     )
 
