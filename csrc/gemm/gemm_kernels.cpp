@@ -131,7 +131,8 @@ void dot_rows(const GemmArgs<T>& g, int64_t i, int64_t j, int64_t columns) {
 // For few rows: the columns are cut into chunks, and stay in the cache while the rows pass.
 template <class T>
 void dot_product(const GemmArgs<T>& g) {
-    const double work = static_cast<double>(g.m) * static_cast<double>(g.k);
+    // (One row takes as long as to read the columns.)
+    const double work = static_cast<double>(max64(g.m, 2)) * static_cast<double>(g.k);
     const int64_t worth = static_cast<int64_t>(kChunkWork / 4 / (work + 1)) + 1;
     const int64_t grain =
         ceil_div(max64(worth, ceil_div(g.n, 4 * kChunks)), kDotColumns) * kDotColumns;

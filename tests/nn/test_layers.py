@@ -202,8 +202,12 @@ def test_sequential_fuses_unseen(computer: str) -> None:
 
 @pytest.mark.parametrize("size", [6, 40])  # the weights are folded where the map is larger
 @pytest.mark.parametrize("affine", [True, False])
-def test_sequential_normalises_by_weights(computer: str, size: int, affine: bool) -> None:
-    conv, norm = nn.Conv2d(3, 8, 3, bias=not affine), nn.BatchNorm2d(8, affine=affine)
+@pytest.mark.parametrize("mode", ["zeros", "reflect"])
+def test_sequential_normalises_by_weights(
+    computer: str, size: int, affine: bool, mode: str
+) -> None:
+    conv = nn.Conv2d(3, 8, 3, padding=1, bias=not affine, padding_mode=mode)
+    norm = nn.BatchNorm2d(8, affine=affine)
     net = nn.Sequential(conv, norm, nn.ReLU(), nn.MaxPool2d(2))
     x = fastnn.randn(2, 3, size, size)
     for _ in range(3):

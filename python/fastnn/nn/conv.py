@@ -205,25 +205,24 @@ class Conv2d(_Conv):
         if self.padding_mode != "zeros":
             input, padding = self._padded(input)
         weight, bias = self._weight_and_bias()
-        after = None
+        geometry: Any = (self.stride, padding, self.dilation, self.groups)
         if norm is not None:
             mean: Any = norm._buffers["running_mean"]
             var: Any = norm._buffers["running_var"]
             gamma, beta = norm._weight_and_bias()
-            if self._worth_folding(input, weight, (mean, var, gamma, beta)):
-                weight, bias = folded(weight, bias, mean, var, gamma, beta, norm.eps)
-            else:
-                after, activation, fused = norm, None, activation
-        arguments: Any = (
-            input, weight, bias, self.stride, padding, self.dilation, self.groups, activation,
-        )  # fmt: skip
-        if after is not None:
-            y: Tensor = after(conv_ops.conv2d(*arguments), activation=fused)
-            return y if pool is None else pool(y)
+            if not self._worth_folding(input, weight, (mean, var, gamma, beta)):
+                y: Tensor = norm(
+                    conv_ops.conv2d(input, weight, bias, *geometry), activation=activation
+                )
+                return y if pool is None else pool(y)
+            weight, bias = folded(weight, bias, mean, var, gamma, beta, norm.eps)
         if pool is None:
-            return conv_ops.conv2d(*arguments)
-        window: Any = (pool.kernel_size, pool.stride, pool.padding, pool.dilation, pool.ceil_mode)
-        return conv_pool.conv2d_max_pool2d(*arguments, *window)
+            return conv_ops.conv2d(input, weight, bias, *geometry, activation=activation)
+        arguments: Any = (
+            input, weight, bias, *geometry, activation,
+            pool.kernel_size, pool.stride, pool.padding, pool.dilation, pool.ceil_mode,
+        )  # fmt: skip
+        return conv_pool.conv2d_max_pool2d(*arguments)
 
     def _worth_folding(
         self, input: Tensor, weight: Tensor, statistics: tuple[Tensor | None, ...]
