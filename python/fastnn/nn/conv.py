@@ -205,21 +205,26 @@ class Conv2d(_Conv):
         if self.padding_mode != "zeros":
             input, padding = self._padded(input)
         weight, bias = self._weight_and_bias()
-        geometry: Any = (self.stride, padding, self.dilation, self.groups)
+        stride: Any = self.stride
+        dilation: Any = self.dilation
+        groups = self.groups
         if norm is not None:
             mean: Any = norm._buffers["running_mean"]
             var: Any = norm._buffers["running_var"]
             gamma, beta = norm._weight_and_bias()
             if not self._worth_folding(input, weight, (mean, var, gamma, beta)):
                 y: Tensor = norm(
-                    conv_ops.conv2d(input, weight, bias, *geometry), activation=activation
+                    conv_ops.conv2d(input, weight, bias, stride, padding, dilation, groups),
+                    activation=activation,
                 )
                 return y if pool is None else pool(y)
             weight, bias = folded(weight, bias, mean, var, gamma, beta, norm.eps)
         if pool is None:
-            return conv_ops.conv2d(input, weight, bias, *geometry, activation=activation)
+            return conv_ops.conv2d(
+                input, weight, bias, stride, padding, dilation, groups, activation
+            )
         arguments: Any = (
-            input, weight, bias, *geometry, activation,
+            input, weight, bias, stride, padding, dilation, groups, activation,
             pool.kernel_size, pool.stride, pool.padding, pool.dilation, pool.ceil_mode,
         )  # fmt: skip
         return conv_pool.conv2d_max_pool2d(*arguments)
