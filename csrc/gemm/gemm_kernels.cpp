@@ -2,24 +2,34 @@
 //
 // Rows of C are cut into tiles of nearly equal height, columns into panels of two vectors. The
 // micro-kernel reads A by any strides at full speed, and B wherever a row of a panel is contiguous,
-// so that most products copy nothing:
+// so that small products copy nothing:
 // - B is packed (k x panel) where its columns are not contiguous, where a panel is narrower than
-// two vectors, and where B
-//   is large and is read often (the TLB); by all threads, before the product.
-// - A is packed where its rows lie a multiple of 2 KB apart and would evict each other from the
-//   first-level cache, and where its columns lie so far apart that each step in k would take
-//   another page (a weight's gradient, 1024 x 256 with k = 2048: from 64 to 77 GFLOP/s of a peak of
-//   89 on one Zen 4 core with AVX2).
+//   two vectors, and where it is large and is read often: rows of a panel lie in pages of their own
+//   and meet in few sets of the first-level cache. By each block for itself where blocks of rows
+//   are few, else by all threads before the product.
+// - A is packed with a large B for many panels, where its rows lie a multiple of 2 KB apart and
+//   would evict each other from the first-level cache, and where its columns lie so far apart that
+//   each step in k would take another page.
 // - A product with few columns or few rows whose operands are both contiguous along k is computed
-// as dot products (8 x 1600 by 1600 x 128 on one core with AVX2: 93 us in tiles of 4 x 4, which
-// spill, 58 in 3 x 4), one with k = 1 row by row. Threads take blocks of tiles; a long k with few
-// tiles is cut into parts that are added in order. Both partitions depend on the shape alone.
+//   as dot products (8 x 1600 by 1600 x 128 on one core with AVX2: 93 us in tiles of 4 x 4, which
+//   spill, 58 in 3 x 4), one with k = 1 row by row. Threads take blocks of tiles; a long k with few
+//   tiles is cut into parts that are added in order. Both partitions depend on the shape alone.
 //
 // Floor: 2 m n k FLOPs at the FMA peak; A, B and C through memory once. On one core of a Zen 4 with
-// a peak of 117 GFLOP/s (float32): packing everything always 66 at 64 x 64 and 101 at 256; with A
-// and B read where they are 96 at 64, 105 at 128, 111 at 256, 103 at 512, 99 at 1024 (MKL: 70, 88,
-// 101, 97, 91). A micro-kernel alone reaches 113 to 117 from 8 to 14 rows, 90 where A's rows
-// collide.
+// a peak of 117 GFLOP/s (float32, AVX-512): packing everything always 66 at 64 x 64; with A and B
+// read where they are 96. The micro-kernel's loop is then limited by the FMA units (AVX2: 12 of
+// them, 8 loads and 3 other instructions a step in k, 6 cycles); the rest is packing, and what each
+// tile waits for. One thread of a Zen 4 with AVX2, OpenBLAS's time over this one's, at 255, 257,
+// 513, 1024 and 1025:
+// - A always where it is, B packed from 512 KB on: 0.93, 0.87, 0.92, 0.94, 0.88
+// - both packed in that case: 0.90 at 257, 0.95 beyond (new rows of A, each in a page of its own,
+//   had to be found anew for each tile)
+// - tiles of C fetched while they are computed, blocks of 384 rows instead of 96: 0.98 beyond 512
+// - B packed from 128 KB on (at 256 its rows share 4 sets of the cache): 1.03, 0.96, 0.97, 0.98 and
+//   0.98
+// - A packed without gaps, by fewer instructions: 1.03, 0.98, 1.02, 1.03, 1.00
+// On two threads, panels packed by all and read from the other core's cache reach 113 to 149
+// GFLOP/s at 255 to 257, panels packed by each block 147 to 153.
 #include "gemm/gemm.h"
 
 #include "core/buffer_pool.h"
@@ -38,18 +48,22 @@ extern const MicroKernels<double> micro_kernels_f64 =
 namespace {
 
 constexpr int64_t kBlockK = 384;          // rows of B that a tile passes over at once
-constexpr int64_t kBlockTiles = 16;       // tiles of rows in a chunk, at most
 constexpr int64_t kLongDot = 256;         // sums of lanes then count little
 constexpr double kChunkWork = 1 << 19;    // multiplications that are worth a chunk
-constexpr int64_t kThreadBlocks = 4;      // blocks for each thread
+constexpr int64_t kThreadBlocks = 4;      // blocks of a long product for each thread
+constexpr double kLongWork = 1 << 26;     // multiplications of a long product
 constexpr int64_t kChunks = 16;           // chunks wanted of a large product
 constexpr int64_t kSplitK = 768;          // rows of B in a part, at least, where k is cut
-constexpr int64_t kCacheBytes = 1 << 19;  // a B of this size stays in the second-level cache
+constexpr int64_t kCacheBytes = 1 << 17;  // a larger B is packed
 constexpr int64_t kPanelGroup = 8;        // panels that a block packs at once
-constexpr int64_t kPackingRowBlocks = 3;  // at most so many pack the same panels
+constexpr int64_t kPackingRowBlocks = 4;  // at most so many pack the same panels
+constexpr int64_t kPackingPanels = 12;    // that a packed A serves, at least
 constexpr double kPackCost = 3;           // of an element, in reads
 constexpr int64_t kFarBytes = 256;        // between columns of A: more pages than the TLB holds
 constexpr int64_t kGroupBytes = 16 << 20; // B is packed in groups of panels of this size
+// Tiles of rows in a chunk, at most: with kBlockK they fill half of the second-level cache.
+template <class T>
+constexpr int64_t kBlockTiles = 1536 / static_cast<int64_t>(sizeof(T)) / kTileRows;
 
 constexpr int64_t min64(int64_t a, int64_t b) {
     return a < b ? a : b;
@@ -173,7 +187,7 @@ template <class T>
 struct Panels {
     const T* packed;     // null: by each block
     int64_t packed_from; // the first panel that is packed
-    int64_t k;
+    int64_t step;        // from one to the next
 };
 
 template <class T>
@@ -220,6 +234,23 @@ void pack_some(const GemmArgs<T>& g, int64_t k0, int64_t kc, int64_t first, int6
     }
 }
 
+// Rows of A: [k][kTileRows] for each tile.
+template <class T>
+void pack_tiles(const GemmArgs<T>& g, int64_t k0, int64_t kc, const int64_t* tile_row,
+                int64_t tiles, T* to, int64_t step) {
+    const T* const from = g.a + k0 * g.a_col;
+    if (g.a_row == 1)
+        return pack_panels(to, step, from, kc, g.a_col, tile_row, tiles, g.m, kTileRows);
+    for (int64_t tile = 0; tile < tiles; ++tile, to += step) {
+        const int64_t rows = tile_row[tile + 1] - tile_row[tile];
+        const T* const tile_from = from + tile_row[tile] * g.a_row;
+        if (rows == kTileRows)
+            pack_panel(to, tile_from, kc, g.a_col, kTileRows, g.a_row, kTileRows);
+        else
+            pack_panel(to, tile_from, kc, g.a_col, rows, g.a_row, kTileRows);
+    }
+}
+
 template <class T>
 void compute_block(const GemmArgs<T>& g, const Panels<T>& panels, const Block& block, int64_t tiles,
                    bool pack_a) {
@@ -227,13 +258,11 @@ void compute_block(const GemmArgs<T>& g, const Panels<T>& panels, const Block& b
     const int64_t k = block.k_end - block.k_begin;
     const int64_t steps = max64(1, ceil_div(k, kBlockK));
     const int64_t count = block.tile_end - block.tile_begin;
-    int64_t tile_row[kBlockTiles + 1];
+    int64_t tile_row[kBlockTiles<T> + 1];
     for (int64_t tile = 0; tile <= count; ++tile)
         tile_row[tile] = (block.tile_begin + tile) * g.m / tiles;
-    // Packed A: [k][width] for each tile, the width a whole number of vectors.
-    constexpr int64_t width = ceil_div(kTileRows, lanes) * lanes;
     const int64_t step_k = ceil_div(max64(k, 1), steps);
-    const int64_t a_step = panel_step<T>(width * step_k);
+    const int64_t a_step = panel_step<T>(kTileRows * step_k + lanes);
     const int64_t b_step = panel_step<T>(kTileColumns<T> * step_k);
     const Scratch packed_a(pack_a ? static_cast<size_t>(count * a_step) * sizeof(T) : 0);
     const bool pack_b = !panels.packed && block.panel_end > panels.packed_from;
@@ -243,14 +272,8 @@ void compute_block(const GemmArgs<T>& g, const Panels<T>& panels, const Block& b
         const int64_t k0 = block.k_begin + step * k / steps;
         const int64_t kc = block.k_begin + (step + 1) * k / steps - k0;
         const bool last = step == steps - 1;
-        if (pack_a && g.a_row == 1)
-            pack_panels(packed_a.as<T>(), a_step, g.a + k0 * g.a_col, kc, g.a_col, tile_row, count,
-                        g.m, width);
-        else if (pack_a)
-            for (int64_t tile = 0; tile < count; ++tile)
-                pack_panel(packed_a.as<T>() + tile * a_step,
-                           g.a + tile_row[tile] * g.a_row + k0 * g.a_col, kc, g.a_col,
-                           tile_row[tile + 1] - tile_row[tile], g.a_row, width);
+        if (pack_a)
+            pack_tiles(g, k0, kc, tile_row, count, packed_a.as<T>(), a_step);
         for (int64_t panel = block.panel_begin; panel < block.panel_end; ++panel) {
             const int64_t j0 = panel * kTileColumns<T>;
             const int vectors = panel_vectors(g, panel);
@@ -266,8 +289,7 @@ void compute_block(const GemmArgs<T>& g, const Panels<T>& panels, const Block& b
                 in.b = g.b + k0 * g.b_row + j0;
             } else if (panels.packed) {
                 in.b_row = vectors * lanes;
-                in.b = panels.packed + (panel - panels.packed_from) * kTileColumns<T> * g.k +
-                       k0 * in.b_row;
+                in.b = panels.packed + (panel - panels.packed_from) * panels.step + k0 * in.b_row;
             } else {
                 in.b_row = vectors * lanes;
                 in.b = packed_b.as<T>() +
@@ -278,7 +300,7 @@ void compute_block(const GemmArgs<T>& g, const Panels<T>& panels, const Block& b
                 if (pack_a) {
                     in.a = packed_a.as<T>() + tile * a_step;
                     in.a_row = 1;
-                    in.a_col = width;
+                    in.a_col = kTileRows;
                 } else {
                     in.a = g.a + i0 * g.a_row + k0 * g.a_col;
                     in.a_row = g.a_row;
@@ -331,17 +353,21 @@ void add_parts(const GemmArgs<T>& g, const T* parts, int64_t count) {
 
 // Panels [first, first + count), by all threads; k is cut too, as a panel may be all there is.
 template <class T>
-void pack_all(const GemmArgs<T>& g, int64_t first, int64_t count, T* to) {
-    const int64_t steps = ceil_div(g.k, kBlockK);
-    const int64_t grain = max64(1, 65536 / (kTileColumns<T> * min64(kBlockK, max64(g.k, 1))));
-    parallel_range(count * steps, grain, [&](int64_t begin, int64_t end) {
-        for (int64_t piece = begin; piece < end; ++piece) {
-            const int64_t panel = first + piece / steps;
-            const int64_t k0 = piece % steps * kBlockK;
-            const int64_t width = panel_vectors(g, panel) * kLanes<T>;
-            pack_some(g, k0, min64(kBlockK, g.k - k0), panel, panel + 1,
-                      to + (panel - first) * kTileColumns<T> * g.k + k0 * width, 0);
-        }
+void pack_all(const GemmArgs<T>& g, int64_t first, int64_t count, T* to, int64_t step) {
+    const int64_t steps = ceil_div(g.k, kBlockK), groups = ceil_div(count, kPanelGroup);
+    parallel_for(groups * steps, [&](int64_t piece) {
+        const int64_t begin = piece / steps * kPanelGroup, end = min64(count, begin + kPanelGroup);
+        const int64_t k0 = piece % steps * g.k / steps;
+        const int64_t kc = (piece % steps + 1) * g.k / steps - k0;
+        // (The panels of a group are equally wide but for the last one of all.)
+        const int64_t width = kTileColumns<T>;
+        const bool narrow = panel_vectors(g, first + end - 1) < kTileVectors;
+        const int64_t wide = narrow ? end - 1 : end;
+        if (begin < wide)
+            pack_some(g, k0, kc, first + begin, first + wide, to + begin * step + k0 * width, step);
+        if (narrow)
+            pack_some(g, k0, kc, first + wide, first + end, to + wide * step + k0 * kLanes<T>,
+                      step);
     });
 }
 
@@ -355,7 +381,7 @@ struct Blocks {
 template <class T>
 Blocks blocks(const GemmArgs<T>& g, int64_t tiles, int64_t panels, int64_t wanted, bool pack_a,
               bool pack_b) {
-    const int64_t least = ceil_div(tiles, kBlockTiles);
+    const int64_t least = ceil_div(tiles, kBlockTiles<T>);
     Blocks best = {least, 1};
     double best_cost = -1;
     for (int64_t rows = least; rows <= max64(least, min64(tiles, wanted)); ++rows) {
@@ -365,7 +391,7 @@ Blocks blocks(const GemmArgs<T>& g, int64_t tiles, int64_t panels, int64_t wante
         const double cost = (static_cast<double>(rows) + pack) * static_cast<double>(g.n) +
                             (pack_a ? 1 + kPackCost : 1.0) * static_cast<double>(columns * g.m);
         if (rows * columns >= min64(wanted, tiles * panels) &&
-            (best_cost < 0 || cost < best_cost)) {
+            (best_cost < 0 || cost <= best_cost)) {
             best = {rows, columns};
             best_cost = cost;
         }
@@ -390,7 +416,8 @@ void tiled_product(const GemmArgs<T>& g) {
         (g.a_col < 0 ? -g.a_col : g.a_col) * static_cast<int64_t>(sizeof(T));
     const bool scattered = g.a_row != 1 ? row_bytes % 2048 == 0 && row_bytes > 0
                                         : column_bytes >= kFarBytes && g.k >= kBlockK / 2;
-    const bool pack_a = scattered && g.n >= (g.a_row == 1 ? 2 : 4) * kTileColumns<T>;
+    const bool pack_a = (large && all_panels >= kPackingPanels) ||
+                        (scattered && g.n >= (g.a_row == 1 ? 2 : 4) * kTileColumns<T>);
 
     // Where there are too few tiles to share, k is cut into parts, by the shape alone, as they are
     // added. (For a k much longer than the rest, parts of k first: they pack no row of A twice.)
@@ -400,24 +427,26 @@ void tiled_product(const GemmArgs<T>& g) {
     const int64_t parts = max64(long_k, min64(ceil_div(wanted, tiles * all_panels), most_parts));
     // The cut into blocks changes no sum: few for few threads, which then pack little twice.
     const int64_t threads = num_threads();
+    const int64_t thread_blocks = work < kLongWork ? kThreadBlocks / 2 : kThreadBlocks;
     const int64_t shared =
-        ceil_div(min64(wanted, threads == 1 ? 1 : kThreadBlocks * threads), parts);
-    // Few blocks of rows pack each panel where they need it, in the first-level cache.
+        ceil_div(min64(wanted, threads == 1 ? 1 : thread_blocks * threads), parts);
+    // Few blocks of rows pack each panel for themselves: that takes less time than panels from
+    // another core's cache.
     const bool pack_in_blocks =
         blocks(g, tiles, all_panels, shared, pack_a, packs_b).rows <= kPackingRowBlocks;
-    const int64_t group = pack_in_blocks
-                              ? all_panels
-                              : max64(8, kGroupBytes / (kTileColumns<T> * max64(g.k, 1) *
-                                                        static_cast<int64_t>(sizeof(T))));
+    const int64_t step = panel_step<T>(kTileColumns<T> * max64(g.k, 1));
+    const int64_t group =
+        pack_in_blocks ? all_panels
+                       : max64(kPanelGroup, kGroupBytes / (step * static_cast<int64_t>(sizeof(T))));
     for (int64_t group_begin = 0; group_begin < all_panels; group_begin += group) {
         const int64_t group_end = min64(all_panels, group_begin + group);
         const int64_t panels = group_end - group_begin;
         const int64_t pack_begin = max64(group_begin, packed_from);
         const int64_t to_pack = pack_in_blocks ? 0 : max64(0, group_end - pack_begin);
-        const Scratch packed_b(static_cast<size_t>(to_pack * kTileColumns<T> * g.k) * sizeof(T));
-        pack_all(g, pack_begin, to_pack, packed_b.as<T>());
+        const Scratch packed_b(static_cast<size_t>(to_pack * step) * sizeof(T));
+        pack_all(g, pack_begin, to_pack, packed_b.as<T>(), step);
         const Panels<T> source = {pack_in_blocks ? nullptr : packed_b.as<T>(),
-                                  pack_in_blocks || to_pack > 0 ? pack_begin : group_end, g.k};
+                                  pack_in_blocks || to_pack > 0 ? pack_begin : group_end, step};
 
         const auto [row_blocks, column_blocks] = blocks(g, tiles, panels, shared, pack_a, packs_b);
         const auto block = [&](int64_t chunk, int64_t part) {

@@ -130,9 +130,22 @@ FASTNN_INLINE void store_tile(Vec<T> (&acc)[MR][NV], int64_t step, const TileOut
     }
 }
 
+// Brings a tile of C into the first-level cache while its products are computed.
+template <class T, int MR, int NV>
+FASTNN_INLINE void fetch_tile(const TileOut<T>& out) {
+    if (out.col != 1)
+        return;
+#pragma GCC unroll 16
+    for (int i = 0; i < MR; ++i) {
+        __builtin_prefetch(out.c + i * out.row, 1);
+        __builtin_prefetch(out.c + i * out.row + NV * kLanes<T> - 1, 1);
+    }
+}
+
 template <class T, int MR, int NV>
 void micro_kernel(const TileIn<T>& in, const TileOut<T>& out) {
     constexpr int lanes = kLanes<T>;
+    fetch_tile<T, MR, NV>(out);
     Vec<T> acc[MR][NV];
 #pragma GCC unroll 16
     for (int i = 0; i < MR; ++i)
