@@ -82,12 +82,17 @@ class Reducer {
         });
         if (parts == 1)
             return;
-        for (int64_t k = 0; k < kept_; ++k) {
-            double value = partial[k];
-            for (int64_t part = 1; part < parts; ++part)
-                value = combine(call_.function, value, partial[part * kept_ + k]);
-            write(k, value);
+        for (int64_t part = 1; part < parts; ++part) {
+            const double* from = partial + part * kept_;
+            if (op_ == 0)
+                for (int64_t k = 0; k < kept_; ++k)
+                    partial[k] += from[k];
+            else
+                for (int64_t k = 0; k < kept_; ++k)
+                    partial[k] = combine(call_.function, partial[k], from[k]);
         }
+        for (int64_t k = 0; k < kept_; ++k)
+            write(k, partial[k]);
     }
 
     void run_runs() {

@@ -31,6 +31,28 @@ struct Min {
     }
 };
 
+// The larger (smaller) lanes of two vectors without regard to NaN; what one instruction does.
+template <class Op, class V>
+FASTNN_INLINE V extreme(V a, V b) {
+    if constexpr (std::is_same_v<Op, Max>)
+        return max(a, b);
+    else
+        return min(a, b);
+}
+
+// A mask of the lanes where either is NaN.
+template <class V>
+FASTNN_INLINE auto unordered(V a, V b) {
+#if defined(__AVX2__) && !defined(__AVX512F__)
+    if constexpr (std::is_same_v<LaneOf<V>, float>)
+        return (decltype(a != a))_mm256_cmp_ps((__m256)a, (__m256)b, _CMP_UNORD_Q);
+    else
+        return (decltype(a != a))_mm256_cmp_pd((__m256d)a, (__m256d)b, _CMP_UNORD_Q);
+#else
+    return (a != a) | (b != b);
+#endif
+}
+
 // What changes nothing when it is combined: 0, or the element x itself.
 template <class Op, class T>
 FASTNN_INLINE T neutral(T x) {
@@ -68,10 +90,28 @@ FASTNN_INLINE double reduce_block(const T* x, int64_t n) {
 #pragma GCC unroll 8
         for (int j = 0; j < kAccumulators; ++j)
             acc[j] = load(x + j * lanes);
-        for (i = kAccumulators * lanes; i + kAccumulators * lanes <= n; i += kAccumulators * lanes)
+        if constexpr (Op::kIsSum) {
+            for (i = kAccumulators * lanes; i + kAccumulators * lanes <= n;
+                 i += kAccumulators * lanes)
 #pragma GCC unroll 8
-            for (int j = 0; j < kAccumulators; ++j)
-                acc[j] = Op::combine(load(x + i + j * lanes), acc[j]);
+                for (int j = 0; j < kAccumulators; ++j)
+                    acc[j] += load(x + i + j * lanes);
+        } else {
+            // NaN are only looked for, two vectors at a time: half of the instructions.
+            auto nan = acc[0] != acc[0];
+            for (int j = 1; j < kAccumulators; ++j)
+                nan |= acc[j] != acc[j];
+            for (i = kAccumulators * lanes; i + kAccumulators * lanes <= n;
+                 i += kAccumulators * lanes)
+#pragma GCC unroll 4
+                for (int j = 0; j < kAccumulators; j += 2) {
+                    const Vec<T> v = load(x + i + j * lanes), w = load(x + i + (j + 1) * lanes);
+                    nan |= unordered(v, w);
+                    acc[j] = extreme<Op>(v, acc[j]);
+                    acc[j + 1] = extreme<Op>(w, acc[j + 1]);
+                }
+            acc[0] = nan ? broadcast(static_cast<T>(__builtin_nan(""))) : acc[0];
+        }
 #pragma GCC unroll 3
         for (int width = kAccumulators / 2; width > 0; width /= 2)
 #pragma GCC unroll 4

@@ -157,6 +157,17 @@ FASTNN_INLINE Vec<T> exp(Vec<T> x) {
     return y * power_of_two<T>(half) * power_of_two<T>(k - half);
 }
 
+// exp for kExpLow * 17 / 16 <= x <= 0 or NaN: less to guard against.
+template <class T>
+FASTNN_INLINE Vec<T> exp_of_negative(Vec<T> x) {
+    using C = MathConstants<T>;
+    constexpr typename C::Int shift = C::kBias / 2; // keeps the power of two normal
+    constexpr T back = static_cast<T>(sizeof(T) == 4 ? 0x1p-63 : 0x1p-511);
+    IntVec<T> k;
+    const Vec<T> y = exp_reduced<T>(x, &k) + T(1);
+    return y * power_of_two<T>(k + shift) * back;
+}
+
 // exp for x below kExpHigh - 1, with 0 in place of results about as small as the least normal
 // number: what a softmax wants, in four instructions less. Each step is taken for all N vectors
 // before the next, so that their latencies overlap.
@@ -229,7 +240,9 @@ FASTNN_INLINE Vec<T> tanh(Vec<T> x) {
 // With exp(-|x|), which cannot overflow: small results keep their digits.
 template <class T>
 FASTNN_INLINE Vec<T> sigmoid(Vec<T> x) {
-    const Vec<T> e = exp<T>((Vec<T>)((UnsignedVec<T>)x | MathConstants<T>::kSignMask));
+    using C = MathConstants<T>;
+    const Vec<T> below = (Vec<T>)((UnsignedVec<T>)x | C::kSignMask);
+    const Vec<T> e = exp_of_negative<T>(max(broadcast(C::kExpLow), below));
     return (x >= T(0) ? broadcast(T(1)) : e) / (e + T(1));
 }
 
@@ -238,7 +251,7 @@ template <class T>
 FASTNN_INLINE Vec<T> erfc_positive(Vec<T> z, Vec<T>* gauss) {
     using C = MathConstants<T>;
     z = min(broadcast(C::kErfcZero), z);
-    *gauss = exp<T>(-(z * z));
+    *gauss = exp_of_negative<T>(-(z * z));
     const Vec<T> inverse = T(1) / (z + C::kErfcShift);
     return *gauss * polynomial(C::kErfc, (z - C::kErfcShift) * inverse) * inverse;
 }

@@ -124,11 +124,64 @@ FASTNN_INLINE void column(const T* a, const T* b, int64_t n, int64_t step, int64
     }
 }
 
+// Short rows: as many as a vector has lanes are turned to columns, and the result back.
+inline constexpr int kShortVectors = 4;
+
+// Rows of n elements to[i * lanes + row] = from[row * n + i]; rows from `count` on are 0.
+template <class T>
+FASTNN_INLINE void turn_rows(const T* from, int64_t count, int64_t n, T* to) {
+    constexpr int lanes = kLanes<T>;
+    for_vectors<T>(n, [&](int64_t i, int64_t m) {
+        Vec<T> square[lanes];
+#pragma GCC unroll 16
+        for (int row = 0; row < lanes; ++row)
+            square[row] = row < count ? get(from + row * n + i, m) : Vec<T>{};
+        transpose(square);
+#pragma GCC unroll 16
+        for (int row = 0; row < lanes; ++row)
+            store(to + (i + row) * lanes, square[row]);
+    });
+}
+
+template <class T>
+FASTNN_INLINE void turn_columns(const T* from, int64_t count, int64_t n, T* to) {
+    constexpr int lanes = kLanes<T>;
+    for_vectors<T>(n, [&](int64_t i, int64_t m) {
+        Vec<T> square[lanes];
+#pragma GCC unroll 16
+        for (int row = 0; row < lanes; ++row)
+            square[row] = load(from + (i + row) * lanes);
+        transpose(square);
+#pragma GCC unroll 16
+        for (int row = 0; row < lanes; ++row)
+            if (row < count)
+                put(to + row * n + i, square[row], m);
+    });
+}
+
+template <class T, Softmax Function>
+void short_rows(const T* a, const T* b, int64_t outer, int64_t n, T* out) {
+    constexpr int lanes = kLanes<T>;
+    constexpr bool reads_b = Function == Softmax::backward || Function == Softmax::log_backward;
+    T ta[kShortVectors * lanes * lanes], tb[kShortVectors * lanes * lanes],
+        tout[kShortVectors * lanes * lanes];
+    for (int64_t o = 0; o < outer; o += lanes) {
+        const int64_t count = outer - o < lanes ? outer - o : lanes, at = o * n;
+        turn_rows(a + at, count, n, ta);
+        if (reads_b)
+            turn_rows(b + at, count, n, tb);
+        column<T, Function>(ta, tb, n, lanes, lanes, tout);
+        turn_columns(tout, count, n, out + at);
+    }
+}
+
 template <class T, Softmax Function>
 void kernel(const void* pa, const void* pb, int64_t outer, int64_t n, int64_t inner, void* pout) {
     const T* a = static_cast<const T*>(pa);
     const T* b = static_cast<const T*>(pb);
     T* out = static_cast<T*>(pout);
+    if (inner == 1 && n <= kShortVectors * kLanes<T>)
+        return short_rows<T, Function>(a, b, outer, n, out);
     for (int64_t o = 0; o < outer; ++o) {
         const int64_t at = o * n * inner;
         if (inner > 1)
