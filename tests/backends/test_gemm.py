@@ -96,7 +96,8 @@ def test_broadcast_operands(isa: str, dtype: Any, rng: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("m", "n", "k"), [(300, 200, 500), (401, 393, 430), (10, 20, 20000), (1, 4000, 600), (128, 10, 9216)]
+    ("m", "n", "k"),
+    [(300, 200, 500), (401, 393, 430), (10, 20, 20000), (1, 4000, 600), (128, 10, 9216)],
 )
 def test_threads(isa: str, dtype: Any, rng: Any, m: int, n: int, k: int) -> None:
     a, b = random(rng, m, k, dtype=dtype), random(rng, k, n, dtype=dtype)
