@@ -7,20 +7,31 @@
 #include "conv/planar.h"
 #include "conv/winograd.h"
 #include "core/buffer_pool.h"
+#include "gemm/gemm.h"
 
 namespace fastnn {
 namespace {
 
 constexpr int64_t kTurnedBytes = 4 << 20; // of images in channels-last order, at a time
+constexpr int64_t kProductPixels = 64;    // of a plane, for a matrix product of planes
 
 bool consecutive(const int64_t* offsets) {
     return offsets[1] == offsets[0] + 1 && offsets[2] == offsets[0] + 2;
 }
 
+// 3 x 3 neighbouring taps, from pixel to pixel.
+template <class T>
+bool is_square(const TapConv<T>& c) {
+    return c.taps_y == 3 && c.taps_x == 3 && c.step_y == 1 && c.step_x == 1 && consecutive(c.dy) &&
+           consecutive(c.dx) && c.dest.n > 0;
+}
+
 template <class T>
 bool is_depthwise(const TapConv<T>& c) {
-    return depthwise_suits(c.groups, c.source, c.dest.c, c.dest.c_stride, c.dest.w_stride,
-                           c.step_x);
+    if (depthwise_suits(c.groups, c.source, c.dest.c, c.dest.c_stride, c.dest.w_stride, c.step_x))
+        return true;
+    return c.groups == c.source.c && is_square(c) && c.source.w_stride == 1 &&
+           c.dest.w_stride == 1 && c.dest.c_stride != 1;
 }
 template <class T>
 bool is_depthwise(const WeightGrad<T>& w) {
@@ -29,9 +40,48 @@ bool is_depthwise(const WeightGrad<T>& w) {
                            w.shape.stride_w);
 }
 
+// Of each pixel alone, on planes: the product of the weights with the planes of an image.
+template <class T>
+bool is_product(const TapConv<T>& c) {
+    const auto planes = [](const auto& image) {
+        return image.w_stride == 1 && (image.h_stride == image.w || image.h == 1) &&
+               image.c_stride != 1;
+    };
+    return c.groups == 1 && c.taps_y == 1 && c.taps_x == 1 && c.step_y == 1 && c.step_x == 1 &&
+           c.dy[0] == 0 && c.dx[0] == 0 && c.source.h == c.dest.h && c.source.w == c.dest.w &&
+           planes(c.source) && planes(c.dest) && c.dest.h * c.dest.w >= kProductPixels;
+}
+
+template <class T>
+void product(const TapConv<T>& c) {
+    std::vector<int64_t> none(static_cast<size_t>(c.dest.n)), source, dest;
+    for (int64_t n = 0; n < c.dest.n; ++n) {
+        source.push_back(n * c.source.n_stride);
+        dest.push_back(n * c.dest.n_stride);
+    }
+    GemmArgs<T> item{};
+    item.m = c.dest.c;
+    item.n = c.dest.h * c.dest.w;
+    item.k = c.source.c;
+    item.a = c.weight + c.weight_y[0] + c.weight_x[0];
+    item.a_row = c.weight_o;
+    item.a_col = c.weight_c;
+    item.b = c.source.data;
+    item.b_row = c.source.c_stride;
+    item.b_col = 1;
+    item.c = c.dest.data;
+    item.c_row = c.dest.c_stride;
+    item.c_col = 1;
+    item.row_bias = c.bias;
+    item.relu = c.relu;
+    gemm_batch(GemmBatch<T>{item, c.dest.n, none.data(), source.data(), dest.data()});
+}
+
 void run(const TapConv<double>& conv) {
     if (is_depthwise(conv))
         depthwise_kernels().f64(conv);
+    else if (is_product(conv))
+        product(conv);
     else if (planar_kernels().suit_f64(conv))
         planar_kernels().f64(conv);
     else
@@ -39,13 +89,13 @@ void run(const TapConv<double>& conv) {
 }
 
 void run(const TapConv<float>& conv) {
-    const bool square = conv.taps_y == 3 && conv.taps_x == 3 && conv.groups == 1 &&
-                        conv.step_y == 1 && conv.step_x == 1 && consecutive(conv.dy) &&
-                        consecutive(conv.dx) && conv.dest.n > 0;
     if (is_depthwise(conv))
         depthwise_kernels().f32(conv);
-    else if (square && winograd_suits(conv.source.c, conv.dest.c, conv.dest.h, conv.dest.w))
+    else if (is_square(conv) && conv.groups == 1 &&
+             winograd_suits(conv.source.c, conv.dest.c, conv.dest.h, conv.dest.w))
         winograd_kernels().convolve(conv);
+    else if (is_product(conv))
+        product(conv);
     else if (planar_kernels().suit_f32(conv))
         planar_kernels().f32(conv);
     else

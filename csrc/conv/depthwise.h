@@ -1,4 +1,4 @@
-// Depthwise convolution: each channel by weights of its own.
+// Depthwise convolution: each channel by weights of its own (of 3 x 3 taps on planes, several).
 #pragma once
 
 #include "conv/conv.h"

@@ -2,9 +2,10 @@
 //
 // Channels last: channels are on the lanes, and some neighbouring pixels share each vector of
 // weights and, where the columns of taps are neighbours, of the source. Planes: pixels of a row are
-// on the lanes, read from a copy of the plane with its padding; some rows share the weights. The
-// weights' gradient: up to 3 x 3 taps are summed in registers at once, so that g is loaded once for
-// them. There are 2 FLOPs for each tap and result; the floor is one read of the source and one
+// on the lanes, read from a copy of the plane with its padding; some rows share the weights; a
+// plane may have several output channels, so that 3 x 3 taps of one input channel are served, too.
+// The weights' gradient: up to 3 x 3 taps are summed in registers at once, so that g is loaded once
+// for them. There are 2 FLOPs for each tap and result; the floor is one read of the source and one
 // write of the result.
 //
 // Reached on one thread of Zen 4 (AVX2), float32, (16, 64, 28, 28) by 3 x 3, PyTorch 2.13's time
@@ -450,6 +451,7 @@ void convolve_planes(const TapConv<T>& c) {
             (c.dy[tap / c.taps_x] - reach.top) * reach.w + c.dx[tap % c.taps_x] - reach.left;
     const Vec<T> least = broadcast(c.relu ? T{} : -static_cast<T>(__builtin_inf()));
     const int64_t width = min64(lanes, d.w), row_step = c.step_y * reach.w;
+    const int64_t multiplier = d.c / c.groups; // output channels of a plane
     const bool square =
         c.taps_y == 3 && c.taps_x == 3 && c.step_y == 1 && regular(c) && c.dy[1] == c.dy[0] + 1;
     const int64_t grain = chunk_of(d.n * d.c, d.h * d.w * taps);
@@ -458,23 +460,24 @@ void convolve_planes(const TapConv<T>& c) {
         T* const weights = plane.as<T>() + reach.elements<T>();
         clear_plane(plane.as<T>(), reach);
         for (int64_t item = begin; item < end; ++item) {
-            const int64_t n = item / d.c, channel = item % d.c;
-            if (taps > 0)
-                copy_plane(plane.as<T>(), c.source, n, channel, reach);
+            const int64_t n = item / d.c, channel = item % d.c, source = channel / multiplier;
+            if (taps > 0 && (item == begin || channel % multiplier == 0))
+                copy_plane(plane.as<T>(), c.source, n, source, reach);
+            const T* const weight =
+                c.weight + source * c.weight_group + channel % multiplier * c.weight_o;
             for (int64_t tap = 0; tap < taps; ++tap)
-                weights[tap] = c.weight[channel * c.weight_group + c.weight_y[tap / c.taps_x] +
-                                        c.weight_x[tap % c.taps_x]];
+                weights[tap] = weight[c.weight_y[tap / c.taps_x] + c.weight_x[tap % c.taps_x]];
             const Vec<T> bias = broadcast(c.bias ? c.bias[channel] : T{});
             T* const to = d.data + n * d.n_stride + channel * d.c_stride;
-            // Vectors of results in columns; the last of a row again with some of the one before.
+            // Vectors of results in columns; the last of a row, and the last rows, again with some
+            // of those before.
             const auto columns = [&](auto rows_of) __attribute__((always_inline)) {
                 for (int64_t at = 0; at < d.w; at += lanes) {
                     const int64_t x = d.w < lanes ? 0 : min64(at, d.w - lanes);
-                    int64_t y = 0;
-                    for (; y + kPixels <= d.h; y += kPixels)
-                        rows_of(std::integral_constant<int, kPixels>(), y, x);
-                    for (; y < d.h; ++y)
+                    for (int64_t y = 0; y < d.h && d.h < kPixels; ++y)
                         rows_of(std::integral_constant<int, 1>(), y, x);
+                    for (int64_t y = 0; y < d.h && d.h >= kPixels; y += kPixels)
+                        rows_of(std::integral_constant<int, kPixels>(), min64(y, d.h - kPixels), x);
                 }
             };
             if (square) {

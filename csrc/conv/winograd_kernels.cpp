@@ -53,6 +53,9 @@ constexpr int64_t kChunkWork = 1 << 18;   // multiplications that are worth a ch
 constexpr int64_t kChunks = 16;           // chunks wanted of so many
 constexpr int64_t kChunkTiles = 12;       // fewer are not worth the weights' way from the cache
 constexpr int64_t kSharedWork = 1 << 19;  // multiplications of an element that are worth a thread
+constexpr int64_t kOnceChannels = 128;    // of weights that are transformed where they are read
+constexpr int64_t kOnceBlocks = 8;        // of their panels
+constexpr int64_t kAhead = 8;             // channels whose weights are fetched ahead
 constexpr int64_t kFewParts = 4, kChunksOfPart = 4;
 constexpr int64_t kSumBytes = 8 << 20; // for the sums of the parts of a weight gradient
 constexpr int64_t kMostParts = 16;
@@ -357,30 +360,48 @@ struct Taps {
     }
 };
 
+// The channels [begin, end) of a panel of `width` output channels from o0 on, to
+// [element][c][width].
+FASTNN_INLINE void transform_panel(const TapConv<float>& conv, const Taps& taps, int64_t o0,
+                                   int64_t width, int64_t begin, int64_t end, float* to,
+                                   int64_t element) {
+    for (int64_t c = begin; c < end; ++c, to += width)
+        for (int64_t o = 0; o < width; o += kLane) {
+            const int64_t ahead = min64(c + kAhead, conv.source.c - 1);
+            for (int64_t lane = 0; lane < min64(kLane, conv.dest.c - o0 - o); ++lane)
+                __builtin_prefetch(conv.weight + (o0 + o + lane) * conv.weight_o +
+                                   ahead * conv.weight_c);
+            float weights[9 * kLane];
+            taps.read(conv.weight + (o0 + o) * conv.weight_o + c * conv.weight_c, conv.weight_o,
+                      min64(kLane, conv.dest.c - o0 - o), weights);
+            float* const target = to + o;
+            transform<3, 6>([](const V(&w)[3], V(&t)[6])
+                                __attribute__((always_inline)) { weight_transform(w, t); },
+                            [&](int i, int j) __attribute__((always_inline)) {
+                                return load(weights + taps.slot[i * 3 + j] * kLane);
+                            },
+                            [&](int i, const V(&row)[6]) __attribute__((always_inline)) {
+                                store_elements(target + i * 6 * element, element, row);
+                            });
+        }
+}
+
+constexpr int64_t panel_width(int64_t out, int64_t o0) {
+    return min64(kTileColumns<float>, whole_vectors(out - o0));
+}
+
 // To [element][panel][c][channels of the panel].
 void transform_weights(const TapConv<float>& conv, int64_t panels, float* to, int64_t element) {
-    const int64_t in = conv.source.c, out = conv.dest.c;
-    const int64_t panel_size = in * kTileColumns<float>;
+    const int64_t in = conv.source.c, panel_size = in * kTileColumns<float>;
     const Taps taps(conv);
     parallel_range(panels * in, kWeightGrain, [&](int64_t begin, int64_t end) {
-        for (int64_t item = begin; item < end; ++item) {
-            const int64_t panel = item / in, c = item % in;
-            const int64_t o0 = panel * kTileColumns<float>;
-            const int64_t width = min64(kTileColumns<float>, whole_vectors(out - o0));
-            for (int64_t o = o0; o < o0 + width; o += kLane) {
-                float weights[9 * kLane];
-                taps.read(conv.weight + o * conv.weight_o + c * conv.weight_c, conv.weight_o,
-                          min64(kLane, out - o), weights);
-                float* target = to + panel * panel_size + c * width + (o - o0);
-                transform<3, 6>([](const V(&w)[3], V(&t)[6])
-                                    __attribute__((always_inline)) { weight_transform(w, t); },
-                                [&](int i, int j) __attribute__((always_inline)) {
-                                    return load(weights + taps.slot[i * 3 + j] * kLane);
-                                },
-                                [&](int i, const V(&row)[6]) __attribute__((always_inline)) {
-                                    store_elements(target + i * 6 * element, element, row);
-                                });
-            }
+        while (begin < end) {
+            const int64_t panel = begin / in, c = begin % in;
+            const int64_t last = min64(in, c + end - begin);
+            const int64_t o0 = panel * kTileColumns<float>, width = panel_width(conv.dest.c, o0);
+            transform_panel(conv, taps, o0, width, c, last, to + panel * panel_size + c * width,
+                            element);
+            begin += last - c;
         }
     });
 }
@@ -456,18 +477,22 @@ void convolve(const TapConv<float>& conv) {
     const int64_t all = d.n * ceil_div(d.h, kTile) * ceil_div(d.w, kTile);
     if (all < (in * out < kManyWeights ? 2 : 16))
         return conv_kernels.taps_f32(conv); // the weights' transform would not pay
-    const int64_t weight_element = element_stride(panels * in * kTileColumns<float>);
-    const Scratch weights(static_cast<size_t>(kElements * weight_element) * sizeof(float));
-    transform_weights(conv, panels, weights.as<float>(), weight_element);
-
     const int64_t wanted = max64(1, min64(kChunks, kElements * all * in * out / kChunkWork));
-    Tiles tiles(d.n, d.h, d.w, true,
-                min64(tiles_of_chunk(kConvolveBytes, in_pitch, out_pitch),
-                      max64(kChunkTiles, all / wanted)));
+    const int64_t fitting = tiles_of_chunk(kConvolveBytes, in_pitch, out_pitch);
+    // Many weights for tiles of one chunk: transformed where they are read, some at a time.
+    const bool once = in * out >= kManyWeights && all <= fitting && panels >= kOnceBlocks;
+    Tiles tiles(d.n, d.h, d.w, true, once ? all : min64(fitting, max64(kChunkTiles, all / wanted)));
     const int64_t row_chunks = ceil_div(tiles.rows, tiles.chunk_rows);
     tiles.chunk_rows = ceil_div(tiles.rows, row_chunks); // as even as can be
     // Few tiles: panels are shared, and each block of them transforms the source for itself.
-    const int64_t panel_blocks = min64(panels, max64(1, wanted / row_chunks));
+    const int64_t panel_blocks = once ? kOnceBlocks : min64(panels, max64(1, wanted / row_chunks));
+    const int64_t step = once ? kOnceChannels : in;
+    const int64_t weight_element = element_stride((once ? 1 : panels) * step * kTileColumns<float>);
+    const size_t weight_bytes = static_cast<size_t>(kElements * weight_element) * sizeof(float);
+    const Scratch weights(once ? 0 : weight_bytes);
+    if (!once)
+        transform_weights(conv, panels, weights.as<float>(), weight_element);
+    const Taps taps(conv);
     const int64_t source_element = element_stride(tiles.most() * in_pitch);
     const int64_t product_element = element_stride(tiles.most() * out_pitch);
     // Straight into the result where its channels or its pixels are contiguous; else by a copy.
@@ -491,32 +516,46 @@ void convolve(const TapConv<float>& conv) {
                          source_element);
         const int64_t groups = ceil_div(count, kTileRows);
         TileIn<float> a{};
-        a.k = in;
         a.a_row = in_pitch;
         a.a_col = 1;
-        for (int64_t element = 0; element < kElements; ++element)
-            for (int64_t panel = first_panel; panel < last_panel; ++panel) {
-                const int64_t o = panel * kTileColumns<float>;
-                const int64_t width = min64(kTileColumns<float>, out_pitch - o);
-                a.b = weights.as<float>() + element * weight_element +
-                      panel * in * kTileColumns<float>;
-                a.b_row = width;
-                for (int64_t group = 0; group < groups; ++group) {
-                    const int64_t tile = group * count / groups;
-                    const int64_t rows = (group + 1) * count / groups - tile;
-                    a.a = sources.as<float>() + element * source_element + tile * in_pitch;
-                    const TileOut<float> to = {products.as<float>() + element * product_element +
-                                                   tile * out_pitch + o,
-                                               out_pitch,
-                                               1,
-                                               width,
-                                               nullptr,
-                                               nullptr,
-                                               false,
-                                               false};
-                    micro_kernels<float>().of[rows - 1][width > kLane ? 1 : 0](a, to);
-                }
+        // The channels from c on of one element and panel, whose weights begin at `weight`.
+        const auto multiply = [&](int64_t element, int64_t panel, int64_t c, const float* weight) {
+            const int64_t o = panel * kTileColumns<float>, width = panel_width(out, o);
+            a.k = min64(step, in - c);
+            a.b = weight;
+            a.b_row = width;
+            for (int64_t group = 0; group < groups; ++group) {
+                const int64_t tile = group * count / groups;
+                const int64_t rows = (group + 1) * count / groups - tile;
+                a.a = sources.as<float>() + element * source_element + tile * in_pitch + c;
+                const TileOut<float> to = {products.as<float>() + element * product_element +
+                                               tile * out_pitch + o,
+                                           out_pitch,
+                                           1,
+                                           width,
+                                           nullptr,
+                                           nullptr,
+                                           c > 0,
+                                           false};
+                micro_kernels<float>().of[rows - 1][width > kLane ? 1 : 0](a, to);
             }
+        };
+        const Scratch own(once ? weight_bytes : 0);
+        if (once)
+            for (int64_t panel = first_panel; panel < last_panel; ++panel)
+                for (int64_t c = 0; c < in; c += step) {
+                    const int64_t o = panel * kTileColumns<float>;
+                    transform_panel(conv, taps, o, panel_width(out, o), c, min64(in, c + step),
+                                    own.as<float>(), weight_element);
+                    for (int64_t element = 0; element < kElements; ++element)
+                        multiply(element, panel, c, own.as<float>() + element * weight_element);
+                }
+        else
+            for (int64_t element = 0; element < kElements; ++element)
+                for (int64_t panel = first_panel; panel < last_panel; ++panel)
+                    multiply(element, panel, 0,
+                             weights.as<float>() + element * weight_element +
+                                 panel * in * kTileColumns<float>);
         const Scratch copy(static_cast<size_t>(copy_floats) * sizeof(float));
         for (int64_t row = begin; row < end; ++row) {
             const float* from = products.as<float>() + (row - begin) * tiles.x * out_pitch;
