@@ -33,11 +33,9 @@ GOALS = {
 # Of rows whose titles begin as the pattern says; the first that matches.
 CAUSES: list[tuple[str, str]] = [
     ("overhead: import", "NumPy's own import is two thirds of it"),
-    ("conv:*1 x 1*NCHW", "planes are turned to channels last, and the result back"),
-    ("conv: (4, 512, 7, 7)", "too few tiles for Winograd beside its transformed weights, so it is computed directly"),
     ("elementwise: gelu", "erf to 3 ulp takes an exponential and a division for each element"),
     ("elementwise: three operations", "three passes over memory, where PyTorch's compiler makes one"),
-    ("pool: * (128, 64, 11, 11)*NCHW", "rows of 5 results, less than a vector, beside 64 channels that lie together"),
+    ("pool: avg (128, 64, 11, 11)*NHWC", "loops over the window's pixels for each vector of channels"),
     ("training: MNIST MLP step, batch 256", "half of the time is products"),
     ("training: LSTM", "nearly all of the time is products"),
     ("training: GPT", "two thirds of the time are products"),

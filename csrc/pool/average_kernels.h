@@ -88,6 +88,35 @@ FASTNN_INLINE void sum_windows(const PoolShape& s, const PoolWindows& win, const
     }
 }
 
+// 2 x 2 windows with stride 2, no padding: every input is in one window at most.
+FASTNN_INLINE bool is_2x2(const PoolShape& s, const PoolWindows& win) {
+    return win.uniform && s.kernel[0] == 2 && s.kernel[1] == 2 && s.stride[0] == 2 &&
+           win.stride == 2 && s.oh == s.h / 2 && s.ow == s.w / 2;
+}
+
+// The same windows of one output row: sums of two rows first, then of two columns.
+template <class T>
+FASTNN_INLINE void sum_pairs(const PoolShape& s, const PoolWindows& win, Vec<T> factor,
+                             const T* plane, const T* limit, int64_t oy, T* out,
+                             const T* out_limit) {
+    using I = typename MathConstants<T>::Int;
+    constexpr int lanes = kLanes<T>;
+    I even[lanes], odd[lanes];
+    for (int i = 0; i < lanes; ++i) {
+        even[i] = 2 * i;
+        odd[i] = 2 * i + 1;
+    }
+    const T *top = plane + 2 * oy * s.w, *low = top + s.w;
+    for (int64_t ox = 0; ox < s.ow; ox += lanes) {
+        if (low + 2 * (ox + lanes) > limit)
+            return sum_windows<T, 2>(s, win, plane, limit, oy, ox, s.ow, out, out_limit);
+        const Vec<T> left = load(top + 2 * ox) + load(low + 2 * ox);
+        const Vec<T> right = load(top + 2 * ox + lanes) + load(low + 2 * ox + lanes);
+        const Vec<T> total = shuffle<T>(left, right, even) + shuffle<T>(left, right, odd);
+        store_before(out + ox, total * factor, s.ow - ox < lanes ? s.ow - ox : lanes, out_limit);
+    }
+}
+
 // scratch: w + kPoolScratchTail elements
 template <class T>
 void average_nchw(const PoolShape& s, const PoolWindows& win, const void* x, int64_t planes,
@@ -98,10 +127,16 @@ void average_nchw(const PoolShape& s, const PoolWindows& win, const void* x, int
     const T* x_end = static_cast<const T*>(x) + planes * s.h * s.w;
     const T* y_end = static_cast<const T*>(y) + ((planes - 1) * s.oh + end) * s.ow;
     const bool direct = win.uniform && s.kernel[0] * s.kernel[1] <= 9 && win.stride <= 2;
+    const bool pairs = is_2x2(s, win);
+    const Vec<T> factor = broadcast(pairs ? scale<T>(win, 0, 0) : T{});
     for (int64_t p = 0; p < planes; ++p) {
         const T* plane = static_cast<const T*>(x) + p * s.h * s.w;
         for (int64_t oy = begin; oy < end; ++oy) {
             T* out = static_cast<T*>(y) + (p * s.oh + oy) * s.ow;
+            if (pairs) {
+                sum_pairs(s, win, factor, plane, x_end, oy, out, y_end);
+                continue;
+            }
             if (direct) {
                 if (win.stride == 1)
                     sum_windows<T, 1>(s, win, plane, x_end, oy, 0, s.ow, out, y_end);
@@ -150,12 +185,6 @@ void average_nhwc(const PoolShape& s, const PoolWindows& win, const void* x, int
                     store_partial(out + c, acc * factor, n);
             }
         }
-}
-
-// 2 x 2 windows with stride 2, no padding: every input is in one window at most.
-FASTNN_INLINE bool is_2x2(const PoolShape& s, const PoolWindows& win) {
-    return win.uniform && s.kernel[0] == 2 && s.kernel[1] == 2 && s.stride[0] == 2 &&
-           win.stride == 2 && s.oh == s.h / 2 && s.ow == s.w / 2;
 }
 
 template <class T>

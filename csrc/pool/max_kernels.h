@@ -158,40 +158,58 @@ FASTNN_INLINE void max_plane_rows(const PoolShape& s, const T* plane, const T* l
     }
 }
 
-// Values of windows of 2 x 2, 2 apart, none of which leaves the plane: the greater of two rows
-// first, then of two columns.
-template <class T>
+// Windows of 2 x 2, 2 apart, none of which leaves the plane: a vector of them reads two of each
+// row. Values alone: the greater of two rows first, then of two columns.
+template <bool Indices, class T>
 FASTNN_INLINE void max_pairs(const PoolShape& s, const T* plane, const T* limit, int64_t begin,
-                             int64_t end, T* y, const T* y_end) {
+                             int64_t end, T* y, int32_t* indices, const OutputEnd<T>& outputs) {
+    using I = typename MathConstants<T>::Int;
     constexpr int lanes = kLanes<T>;
-    typename MathConstants<T>::Int even[lanes], odd[lanes];
+    I even[lanes], odd[lanes];
     for (int i = 0; i < lanes; ++i) {
         even[i] = 2 * i;
         odd[i] = 2 * i + 1;
     }
-    const auto vector = [&](const T* top, int64_t n, T* to) {
-        const T* low = top + s.w;
+    const IntVec<T> columns = iota<T>() * I(2);
+    const auto vector = [&](int64_t from, int64_t n, int64_t to) {
+        const T *top = plane + from, *low = top + s.w;
         const bool whole = n == lanes || low + 2 * lanes <= limit;
-        const int64_t rest = 2 * n - lanes;
+        const int64_t first_count = 2 * n < lanes ? 2 * n : lanes, rest = 2 * n - lanes;
         const auto half = [&](const T* row, int64_t count) {
             return whole ? load(row) : count > 0 ? load_partial(row, count) : Vec<T>{};
         };
-        const int64_t first_count = 2 * n < lanes ? 2 * n : lanes;
-        const Vec<T> left = greater<T>(half(top, first_count), half(low, first_count));
-        const Vec<T> right = greater<T>(half(top + lanes, rest), half(low + lanes, rest));
-        store_before(to, greater<T>(shuffle<T>(left, right, even), shuffle<T>(left, right, odd)), n,
-                     y_end);
+        const Vec<T> top_left = half(top, first_count), top_right = half(top + lanes, rest);
+        const Vec<T> low_left = half(low, first_count), low_right = half(low + lanes, rest);
+        if constexpr (Indices) {
+            Vec<T> best = shuffle<T>(top_left, top_right, even);
+            IntVec<T> at = columns + static_cast<I>(from);
+            const auto take = [&](Vec<T> v, int64_t tap) {
+                const auto better = (v > best) | (v != v);
+                best = better ? v : best;
+                at = better ? columns + static_cast<I>(from + tap) : at;
+            };
+            take(shuffle<T>(top_left, top_right, odd), 1);
+            take(shuffle<T>(low_left, low_right, even), s.w);
+            take(shuffle<T>(low_left, low_right, odd), s.w + 1);
+            store_before(y + to, best, n, outputs.y);
+            store_indices<T>(indices + to, at, n, outputs.indices);
+        } else {
+            const Vec<T> left = greater<T>(top_left, low_left);
+            const Vec<T> right = greater<T>(top_right, low_right);
+            store_before(y + to,
+                         greater<T>(shuffle<T>(left, right, even), shuffle<T>(left, right, odd)), n,
+                         outputs.y);
+        }
     };
     for (int64_t oy = begin; oy < end; ++oy) {
-        const T* top = plane + 2 * oy * s.w;
-        T* row = y + oy * s.ow;
+        const int64_t from = 2 * oy * s.w, to = oy * s.ow;
         int64_t ox = 0;
         for (; ox + lanes <= s.ow; ox += lanes)
-            vector(top + 2 * ox, lanes, row + ox);
+            vector(from + 2 * ox, lanes, to + ox);
         if (ox < s.ow && s.ow >= lanes) // the last whole vector, some of it again
-            vector(top + 2 * (s.ow - lanes), lanes, row + s.ow - lanes);
+            vector(from + 2 * (s.ow - lanes), lanes, to + s.ow - lanes);
         else if (ox < s.ow)
-            vector(top + 2 * ox, s.ow - ox, row + ox);
+            vector(from + 2 * ox, s.ow - ox, to + ox);
     }
 }
 
@@ -200,7 +218,7 @@ void max_nchw(const PoolShape& s, const void* x, int64_t planes, int64_t begin, 
               void* y, int32_t* indices) {
     const int64_t stop = ((planes - 1) * s.oh + end) * s.ow;
     const OutputEnd<T> outputs = {static_cast<T*>(y) + stop, index_at<Indices>(indices, stop)};
-    const bool pairs = !Indices && s.kernel[0] == 2 && s.kernel[1] == 2 && s.stride[0] == 2 &&
+    const bool pairs = s.kernel[0] == 2 && s.kernel[1] == 2 && s.stride[0] == 2 &&
                        s.stride[1] == 2 && s.padding[0] == 0 && s.padding[1] == 0 &&
                        s.dilation[0] == 1 && s.dilation[1] == 1 && 2 * s.oh <= s.h &&
                        2 * s.ow <= s.w;
@@ -210,7 +228,7 @@ void max_nchw(const PoolShape& s, const void* x, int64_t planes, int64_t begin, 
         T* out = static_cast<T*>(y) + p * s.oh * s.ow;
         int32_t* at = index_at<Indices>(indices, p * s.oh * s.ow);
         if (pairs)
-            max_pairs(s, plane, limit, begin, end, out, outputs.y);
+            max_pairs<Indices>(s, plane, limit, begin, end, out, at, outputs);
         else if (s.stride[1] == 1)
             max_plane_rows<Indices, T, 1>(s, plane, limit, begin, end, out, at, outputs);
         else if (s.stride[1] == 2)

@@ -54,6 +54,9 @@ CASES = [
     Case((3, 20, 12, 19), 20, padding=(1, 1), groups=20),
     Case((17, 9, 11, 13), 9, kernel=(5, 3), stride=(2, 2), padding=(2, 1), groups=9),
     Case((2, 12, 9, 30), 12, padding=(2, 2), dilation=(2, 2), groups=12),
+    Case((3, 1, 9, 11), 5, padding=(1, 1)),  # one plane, several output channels
+    Case((3, 20, 9, 8), 7, kernel=(1, 1)),  # a matrix product of planes
+    Case((4, 264, 7, 6), 260, padding=(1, 1)),  # Winograd's weights transformed where they are read
     Case((2, 33, 6, 5), 33, kernel=(1, 1), stride=(1, 2), groups=33),
     Case((2, 16, 8, 8), 40, kernel=(1, 1)),
     Case((2, 16, 9, 8), 40, kernel=(1, 1), stride=(2, 2)),
