@@ -95,6 +95,41 @@ def _linear(batch: int, features: int, outputs: int, gradients: bool) -> Row:
     )
 
 
+def _bfloat16(n: int) -> Make:
+    def make(library: Any, functional: Any) -> Callable[[], object]:
+        a, b = (library.randn(n, n).to(library.bfloat16) for _ in range(2))
+        return lambda: a @ b
+
+    return make
+
+
+def _int8(n: int) -> Make:
+    def make(library: Any, functional: Any) -> Callable[[], object]:
+        a, b = (library.randint(-128, 128, (n, n), dtype=library.int8) for _ in range(2))
+        return lambda: library._int_mm(a, b)
+
+    return make
+
+
+def _precision(n: int, precision: str) -> Make:
+    """A float32 product with less precision; PyTorch's are its own at the name, or at "highest" where it has no such."""
+
+    def make(library: Any, functional: Any) -> Callable[[], object]:
+        a, b = library.randn(n, n), library.randn(n, n)
+        known = library.__name__ == "fastnn" or precision != "bfloat16_x6"
+
+        def run() -> object:
+            library.set_float32_matmul_precision(precision if known else "highest")
+            try:
+                return a @ b
+            finally:
+                library.set_float32_matmul_precision("highest")
+
+        return run
+
+    return make
+
+
 ROWS = [
     *(_product(f"{n} x {n}", n, n, n, series=("Square matrices: n", n)) for n in _SQUARES),
     *(_product(f"{n} x {n}", n, n, n) for n in _AWKWARD),
@@ -131,4 +166,21 @@ ROWS = [
         for threads in (1, 2, 4, 8)
     ),
     *(_linear(*shape, gradients) for shape in _LINEAR for gradients in (False, True)),
+    *(
+        row("gemm", f"{n} x {n}, {name}", make(n), flops=2.0 * n**3, bytes=1.0 * size * n**2)
+        for name, make, size in (("bfloat16", _bfloat16, 6), ("int8 in int32", _int8, 6))
+        for n in (64, 128, 256, 512)
+    ),
+    *(
+        row(
+            "gemm",
+            f"{n} x {n}, precision {name}",
+            _precision(n, name),
+            flops=2.0 * n**3,
+            bytes=12.0 * n**2,
+            peers={"numpy": _numpy(n, n, n)},
+        )
+        for name in ("high", "medium", "bfloat16_x6")
+        for n in (256, 512, 1024)
+    ),
 ]

@@ -21,7 +21,7 @@ def _computers() -> list[str]:
     if "cpu" in backends.available():
         from fastnn import _cpu
 
-        found += [f"cpu-{level}" for level in _cpu.isa_levels()]
+        found += [f"cpu-{level}" for level in _cpu.vector_levels()]
     return [*found, "cuda"] if fastnn.cuda.is_available() else found
 
 

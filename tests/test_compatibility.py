@@ -97,6 +97,9 @@ def test_settings() -> None:
     assert fastnn.get_deterministic_debug_mode() == 0
     fastnn.set_float32_matmul_precision("high")
     assert fastnn.get_float32_matmul_precision() == "high"
+    fastnn.set_float32_matmul_precision("bfloat16_x6")
+    product = fastnn.ones(64, 64) @ fastnn.ones(64, 64)  # exact in every precision
+    assert (product == 64).all()
     fastnn.set_float32_matmul_precision("highest")
     with pytest.raises(ValueError, match="medium"):
         fastnn.set_float32_matmul_precision("low")

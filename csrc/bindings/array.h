@@ -39,11 +39,16 @@ inline DType dtype_of(const py::array& a) {
     case api::NPY_BOOL_:
         return DType::boolean;
     default:
+        if (descr->type_num == bfloat16_number)
+            return DType::bfloat16;
         break;
     }
     const ssize_t size = a.itemsize();
     if (descr->kind == 'i')
-        return size == 4 ? DType::int32 : size == 8 ? DType::int64 : DType::other;
+        return size == 4   ? DType::int32
+               : size == 8 ? DType::int64
+               : size == 1 ? DType::int8
+                           : DType::other;
     if (descr->kind == 'u' && size == 4)
         return DType::uint32;
     return DType::other;

@@ -9,6 +9,9 @@
 #include "bindings/bindings.h"
 
 namespace fastnn::bindings {
+
+int bfloat16_number = -1;
+
 namespace {
 
 // Below this NumPy's own allocation is quicker than the buffer pool and its owner object.
@@ -25,6 +28,8 @@ struct NumpyObjects {
     PyObject* int64 = nullptr;
     PyObject* uint32 = nullptr;
     PyObject* boolean = nullptr;
+    PyObject* bfloat16 = nullptr;
+    PyObject* int8 = nullptr;
 } numpy;
 
 PyObject* descriptor(DType dtype) {
@@ -41,6 +46,10 @@ PyObject* descriptor(DType dtype) {
         return numpy.uint32;
     case DType::boolean:
         return numpy.boolean;
+    case DType::bfloat16:
+        return numpy.bfloat16;
+    case DType::int8:
+        return numpy.int8;
     case DType::other:
         break;
     }
@@ -48,7 +57,18 @@ PyObject* descriptor(DType dtype) {
 }
 
 int64_t item_size(DType dtype) {
-    return dtype == DType::boolean ? 1 : dtype == DType::float64 || dtype == DType::int64 ? 8 : 4;
+    switch (dtype) {
+    case DType::boolean:
+    case DType::int8:
+        return 1;
+    case DType::bfloat16:
+        return 2;
+    case DType::float64:
+    case DType::int64:
+        return 8;
+    default:
+        return 4;
+    }
 }
 
 std::map<std::string, PyMethodDef>& registry() {
@@ -271,6 +291,11 @@ void init_fast_call(py::module_& m) {
     numpy.int64 = py::dtype::of<int64_t>().release().ptr();
     numpy.uint32 = py::dtype::of<uint32_t>().release().ptr();
     numpy.boolean = py::dtype::of<bool>().release().ptr();
+    numpy.int8 = py::dtype::of<int8_t>().release().ptr();
+    const py::dtype bfloat16 =
+        py::dtype::from_args(py::module_::import("ml_dtypes").attr("bfloat16"));
+    bfloat16_number = bfloat16.num();
+    numpy.bfloat16 = py::object(bfloat16).release().ptr();
     register_attention();
     register_gemm();
     register_conv();

@@ -1,4 +1,5 @@
 #include "gemm/gemm.h"
+#include "gemm/narrow.h"
 
 #include <algorithm>
 #include <array>
@@ -80,6 +81,7 @@ void multiply(Stack<T> a, const Stack<T>& b, T* c, const T* bias = nullptr, bool
             b.data, b.row_stride, b.column_stride, c,      b.columns,    1};
     item.column_bias = bias;
     item.relu = relu;
+    item.may_split = true;
     const int axes = std::max(a.batch_axes, b.batch_axes);
     if (axes == 0) {
         const MaybeReleaseGil release(item.m * item.n * item.k);
@@ -118,8 +120,26 @@ void multiply(Stack<T> a, const Stack<T>& b, T* c, const T* bias = nullptr, bool
     gemm_batch(batch);
 }
 
+// Calls f(T{}) with the C++ type of a dtype of product_dtype.
+template <class F>
+void with_product(DType dtype, F&& f) {
+    if (dtype == DType::bfloat16)
+        f(bfloat16{});
+    else
+        with_float(dtype, f);
+}
+
+// The type that all arrays share: float32, float64, bfloat16 or `other`.
+template <class... Arrays>
+DType product_dtype(const py::array& first, const Arrays&... rest) {
+    const DType dtype = dtype_of(first);
+    const bool served =
+        dtype == DType::float32 || dtype == DType::float64 || dtype == DType::bfloat16;
+    return served && ((dtype_of(rest) == dtype) && ...) ? dtype : DType::other;
+}
+
 py::object matmul(const py::array& a, const py::array& b) {
-    const DType dtype = common_float(a, b);
+    const DType dtype = product_dtype(a, b);
     if (dtype == DType::other)
         return {};
     if (a.ndim() == 0 || b.ndim() == 0)
@@ -145,13 +165,11 @@ py::object matmul(const py::array& a, const py::array& b) {
         shape[static_cast<size_t>(axes++)] = b.shape(b_batch + 1);
     py::array c =
         py::reinterpret_steal<py::array>(new_result(dtype, static_cast<int>(axes), shape.data()));
-    if (c.size() != 0) {
-        if (dtype == DType::float32)
-            multiply(stack_of<float>(a, true), stack_of<float>(b, false), mutable_data<float>(c));
-        else
-            multiply(stack_of<double>(a, true), stack_of<double>(b, false),
-                     mutable_data<double>(c));
-    }
+    if (c.size() != 0)
+        with_product(dtype, [&](auto t) {
+            using T = decltype(t);
+            multiply(stack_of<T>(a, true), stack_of<T>(b, false), mutable_data<T>(c));
+        });
     return c;
 }
 
@@ -166,7 +184,7 @@ void linear_into(const py::array& x, const py::array& weight, const std::optiona
 
 py::object linear(const py::array& x, const py::array& weight, const std::optional<py::array>& bias,
                   bool relu) {
-    const DType dtype = bias ? common_float(x, weight, *bias) : common_float(x, weight);
+    const DType dtype = bias ? product_dtype(x, weight, *bias) : product_dtype(x, weight);
     if (dtype == DType::other)
         return {};
     if (x.ndim() < 1 || weight.ndim() != 2 || x.shape(x.ndim() - 1) != weight.shape(1))
@@ -182,13 +200,33 @@ py::object linear(const py::array& x, const py::array& weight, const std::option
     shape[axes - 1] = weight.shape(0);
     py::array y =
         py::reinterpret_steal<py::array>(new_result(dtype, static_cast<int>(axes), shape.data()));
-    if (y.size() != 0) {
-        if (dtype == DType::float32)
-            linear_into<float>(x, weight, bias, relu, y);
-        else
-            linear_into<double>(x, weight, bias, relu, y);
-    }
+    if (y.size() != 0)
+        with_product(dtype, [&](auto t) { linear_into<decltype(t)>(x, weight, bias, relu, y); });
     return y;
+}
+
+py::object int_mm(const py::array& a, const py::array& b) {
+    if (dtype_of(a) != DType::int8 || dtype_of(b) != DType::int8)
+        return {};
+    if (a.ndim() != 2 || b.ndim() != 2 || a.shape(1) != b.shape(0))
+        throw py::value_error("int_mm: shapes " + shape_text(a) + " and " + shape_text(b) +
+                              " do not fit: want (M, K) and (K, N)");
+    const int64_t shape[] = {a.shape(0), b.shape(1)};
+    py::array c = py::reinterpret_steal<py::array>(new_result(DType::int32, 2, shape));
+    const NarrowGemm<int8_t, int32_t> product = {shape[0],
+                                                 shape[1],
+                                                 a.shape(1),
+                                                 data<int8_t>(a),
+                                                 stride<int8_t>(a, 0),
+                                                 stride<int8_t>(a, 1),
+                                                 data<int8_t>(b),
+                                                 stride<int8_t>(b, 0),
+                                                 stride<int8_t>(b, 1),
+                                                 mutable_data<int32_t>(c),
+                                                 shape[1]};
+    const MaybeReleaseGil release(product.m * product.n * product.k);
+    narrow_kernels().int8(product);
+    return c;
 }
 
 // (a, b)
@@ -196,6 +234,13 @@ PyObject* matmul_entry(PyObject* const* args, Py_ssize_t count) {
     if (count != 2 || !is_array(args[0]) || !is_array(args[1]))
         return nullptr;
     return matmul(borrow(args[0]), borrow(args[1])).release().ptr();
+}
+
+// (a, b)
+PyObject* int_mm_entry(PyObject* const* args, Py_ssize_t count) {
+    if (count != 2 || !is_array(args[0]) || !is_array(args[1]))
+        return nullptr;
+    return int_mm(borrow(args[0]), borrow(args[1])).release().ptr();
 }
 
 // (x, weight, bias or None, activation or None)
@@ -213,6 +258,7 @@ PyObject* linear_entry(PyObject* const* args, Py_ssize_t count) {
 void register_gemm() {
     register_fast<matmul_entry>("matmul");
     register_fast<linear_entry>("linear");
+    register_fast<int_mm_entry>("int_mm");
 }
 
 } // namespace fastnn::bindings

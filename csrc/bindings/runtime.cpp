@@ -4,6 +4,7 @@
 #include "core/buffer_pool.h"
 #include "core/isa.h"
 #include "core/parallel.h"
+#include "gemm/narrow.h"
 
 namespace fastnn::bindings {
 
@@ -25,8 +26,22 @@ void init_runtime(py::module_& m) {
             return names;
         },
         "The ISA levels that this machine can run, lowest first.");
+    m.def(
+        "vector_levels",
+        [] {
+            py::list names;
+            for (Isa isa : available_isas())
+                if (isa <= Isa::avx512)
+                    names.append(isa_name(isa));
+            return names;
+        },
+        "Those of isa_levels() with vectors of their own; the others add to the last for narrow "
+        "products.");
     m.def("set_isa", &set_isa, py::arg("name"),
           "Switch the kernels to a level of isa_levels(); ValueError for another name.");
+    m.def("set_float32_matmul_precision", &set_float32_matmul_precision, py::arg("precision"),
+          "Multiply float32 matrices as highest, high, medium or bfloat16_x6 says; ValueError for "
+          "another name.");
     m.def("get_num_threads", &num_threads, "The most threads that one kernel uses.");
     m.def("set_num_threads", &set_num_threads, py::arg("n"),
           py::call_guard<py::gil_scoped_release>(),

@@ -7,18 +7,38 @@
 
 #if defined(__x86_64__) || defined(_M_X64)
 #include <cpuid.h>
+#if defined(__linux__)
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 #endif
 
 namespace fastnn {
 namespace {
 
-#if defined(__x86_64__) || defined(_M_X64)
+#if defined(FASTNN_EMULATED_ISA)
+
+Isa detect() {
+    return Isa::amx;
+}
+
+#elif defined(__x86_64__) || defined(_M_X64)
 
 // XCR0: the register files that the operating system saves on a context switch.
 unsigned saved_register_files() {
     unsigned eax = 0, edx = 0;
     __asm__ volatile("xgetbv" : "=a"(eax), "=d"(edx) : "c"(0));
     return eax;
+}
+
+// Tiles are saved on a context switch only for processes that have asked for it.
+bool tiles_granted() {
+#if defined(__linux__)
+    constexpr long request_permission = 0x1023, tile_data = 18;
+    return syscall(SYS_arch_prctl, request_permission, tile_data) == 0;
+#else
+    return false;
+#endif
 }
 
 Isa detect() {
@@ -52,18 +72,32 @@ Isa detect() {
     // Opmasks, the upper halves of ZMM0-15, and ZMM16-31.
     if (!has(leaf7, bits({16, 17, 28, 30, 31})) || !has(saved_register_files(), bits({5, 6, 7})))
         return Isa::avx2;
-    return Isa::avx512;
+    // Leaf 7, ECX: VNNI 11; EDX: AMX-BF16 22, TILE 24, INT8 25. Leaf 7, 1, EAX: AVX512-BF16 5.
+    if (!__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) || !has(ecx, bits({11})))
+        return Isa::avx512;
+    const unsigned tile_bits = edx;
+    if (!__get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) || !has(eax, bits({5})))
+        return Isa::avx512_vnni;
+    // The configuration of tiles, and their data.
+    if (!has(tile_bits, bits({22, 24, 25})) || !has(saved_register_files(), bits({17, 18})) ||
+        !tiles_granted())
+        return Isa::avx512_bf16;
+    return Isa::amx;
 }
-
-constexpr Isa kCompiled[] = {Isa::sse, Isa::avx2, Isa::avx512};
 
 #else
 
 Isa detect() {
     return Isa::baseline;
 }
-constexpr Isa kCompiled[] = {Isa::baseline};
 
+#endif
+
+#if defined(__x86_64__) || defined(_M_X64)
+constexpr Isa kCompiled[] = {Isa::sse,         Isa::avx2,        Isa::avx512,
+                             Isa::avx512_vnni, Isa::avx512_bf16, Isa::amx};
+#else
+constexpr Isa kCompiled[] = {Isa::baseline};
 #endif
 
 std::atomic<Isa> g_active{Isa::baseline};
@@ -98,6 +132,12 @@ const char* isa_name(Isa isa) noexcept {
         return "avx2";
     case Isa::avx512:
         return "avx512";
+    case Isa::avx512_vnni:
+        return "avx512_vnni";
+    case Isa::avx512_bf16:
+        return "avx512_bf16";
+    case Isa::amx:
+        return "amx";
     case Isa::baseline:
         break;
     }

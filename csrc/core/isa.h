@@ -11,7 +11,9 @@
 
 namespace fastnn {
 
-enum class Isa { baseline, sse, avx2, avx512 };
+// From avx512_vnni on a level adds instructions for products of narrow types alone (gemm/narrow.h):
+// int8 (VNNI), bfloat16 (AVX512-BF16), and both on tiles (AMX). The other kernels are avx512's.
+enum class Isa { baseline, sse, avx2, avx512, avx512_vnni, avx512_bf16, amx };
 
 Isa active_isa() noexcept;
 // Levels that were compiled and that this machine can run, lowest first.
@@ -26,27 +28,39 @@ void init_isa();
 
 // FASTNN_KERNEL_TABLE(Table, name): name() is the active level's table of kernels. Each level's
 // *_kernels.cpp defines `const Table fastnn::FASTNN_ISA::name = {...}`.
+// FASTNN_NARROW_KERNEL_TABLE is the same for files that are compiled for the levels above avx512
+// too.
+#define FASTNN_DECLARE_TABLE(level, Table, name)                                                   \
+    namespace level {                                                                              \
+    extern const Table name;                                                                       \
+    }
 #if defined(__x86_64__) || defined(_M_X64)
 #define FASTNN_KERNEL_TABLE(Table, name)                                                           \
-    namespace sse {                                                                                \
-    extern const Table name;                                                                       \
-    }                                                                                              \
-    namespace avx2 {                                                                               \
-    extern const Table name;                                                                       \
-    }                                                                                              \
-    namespace avx512 {                                                                             \
-    extern const Table name;                                                                       \
-    }                                                                                              \
+    FASTNN_DECLARE_TABLE(sse, Table, name)                                                         \
+    FASTNN_DECLARE_TABLE(avx2, Table, name)                                                        \
+    FASTNN_DECLARE_TABLE(avx512, Table, name)                                                      \
     inline const Table& name() noexcept {                                                          \
         const Isa isa = active_isa();                                                              \
-        return isa == Isa::avx512 ? avx512::name : isa == Isa::avx2 ? avx2::name : sse::name;      \
+        return isa >= Isa::avx512 ? avx512::name : isa == Isa::avx2 ? avx2::name : sse::name;      \
+    }
+#define FASTNN_NARROW_KERNEL_TABLE(Table, name)                                                    \
+    FASTNN_DECLARE_TABLE(sse, Table, name)                                                         \
+    FASTNN_DECLARE_TABLE(avx2, Table, name)                                                        \
+    FASTNN_DECLARE_TABLE(avx512, Table, name)                                                      \
+    FASTNN_DECLARE_TABLE(avx512_vnni, Table, name)                                                 \
+    FASTNN_DECLARE_TABLE(avx512_bf16, Table, name)                                                 \
+    FASTNN_DECLARE_TABLE(amx, Table, name)                                                         \
+    inline const Table& name() noexcept {                                                          \
+        const Table* const tables[] = {&sse::name,    &sse::name,         &avx2::name,             \
+                                       &avx512::name, &avx512_vnni::name, &avx512_bf16::name,      \
+                                       &amx::name};                                                \
+        return *tables[static_cast<int>(active_isa())];                                            \
     }
 #else
 #define FASTNN_KERNEL_TABLE(Table, name)                                                           \
-    namespace baseline {                                                                           \
-    extern const Table name;                                                                       \
-    }                                                                                              \
+    FASTNN_DECLARE_TABLE(baseline, Table, name)                                                    \
     inline const Table& name() noexcept {                                                          \
         return baseline::name;                                                                     \
     }
+#define FASTNN_NARROW_KERNEL_TABLE(Table, name) FASTNN_KERNEL_TABLE(Table, name)
 #endif

@@ -1,8 +1,10 @@
 #include "gemm/gemm.h"
 
 #include <algorithm>
+#include <stdexcept>
 
 #include "core/parallel.h"
+#include "gemm/narrow.h"
 
 namespace fastnn {
 namespace {
@@ -12,8 +14,22 @@ constexpr int64_t kLargeItem = 1 << 21;
 // Products of a batch share a chunk up to this many multiplications.
 constexpr int64_t kChunk = 1 << 18;
 
+template <class T>
+NarrowGemm<T, T> narrow(const GemmArgs<T>& g) {
+    if (g.c_col != 1 || g.row_bias || g.accumulate)
+        throw std::logic_error("gemm: narrow products take contiguous columns and a column bias");
+    return {g.m,     g.n,     g.k, g.a,     g.a_row,       g.a_col, g.b,
+            g.b_row, g.b_col, g.c, g.c_row, g.column_bias, g.relu};
+}
+
 void run(const GemmArgs<float>& args) {
-    gemm_kernels().f32(args);
+    if (const int parts = args.may_split ? bfloat16_parts(args.m, args.n, args.k) : 0)
+        narrow_kernels().split(narrow(args), parts);
+    else
+        gemm_kernels().f32(args);
+}
+void run(const GemmArgs<bfloat16>& args) {
+    narrow_kernels().bf16(narrow(args));
 }
 void run(const GemmArgs<double>& args) {
     gemm_kernels().f64(args);
@@ -51,10 +67,16 @@ void gemm(const GemmArgs<float>& args) {
 void gemm(const GemmArgs<double>& args) {
     run(args);
 }
+void gemm(const GemmArgs<bfloat16>& args) {
+    run(args);
+}
 void gemm_batch(const GemmBatch<float>& batch) {
     run_batch(batch);
 }
 void gemm_batch(const GemmBatch<double>& batch) {
+    run_batch(batch);
+}
+void gemm_batch(const GemmBatch<bfloat16>& batch) {
     run_batch(batch);
 }
 

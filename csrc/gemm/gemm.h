@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "core/bfloat16.h"
 #include "core/isa.h"
 
 namespace fastnn {
@@ -22,6 +23,8 @@ struct GemmArgs {
     const T* row_bias = nullptr;    // (m,), contiguous, added to every column
     bool relu = false;
     bool accumulate = false; // add to what C holds
+    // float32: from bfloat16 parts, where set_float32_matmul_precision lets it (gemm/narrow.h).
+    bool may_split = false;
 };
 
 // `count` products, item i with a + a_offset[i], b + b_offset[i], c + c_offset[i].
@@ -42,7 +45,10 @@ FASTNN_KERNEL_TABLE(GemmKernels, gemm_kernels)
 
 void gemm(const GemmArgs<float>& args);
 void gemm(const GemmArgs<double>& args);
+// Of contiguous columns of C, without row_bias and accumulate.
+void gemm(const GemmArgs<bfloat16>& args);
 void gemm_batch(const GemmBatch<float>& batch);
 void gemm_batch(const GemmBatch<double>& batch);
+void gemm_batch(const GemmBatch<bfloat16>& batch);
 
 } // namespace fastnn

@@ -11,7 +11,7 @@
 
 namespace fastnn::FASTNN_ISA {
 
-#if defined(__AVX512F__)
+#if defined(__AVX512F__) || defined(FASTNN_EMULATED_ISA)
 inline constexpr int kTileRows = 14;
 #elif defined(__AVX2__)
 inline constexpr int kTileRows = 6;

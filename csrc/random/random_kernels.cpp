@@ -16,6 +16,8 @@ constexpr uint64_t kLow = 0xffffffff;
 FASTNN_INLINE Words multiply(Words a, uint64_t b) {
 #if defined(__AVX512F__)
     return (Words)_mm512_maskz_mul_epu32(0xff, (__m512i)a, (__m512i)broadcast(b));
+#elif defined(FASTNN_EMULATED_ISA)
+    return (a & kLow) * b;
 #elif defined(__AVX2__)
     return (Words)_mm256_mul_epu32((__m256i)a, (__m256i)broadcast(b));
 #elif defined(__x86_64__)

@@ -15,7 +15,7 @@
 
 namespace fastnn::FASTNN_ISA {
 
-#if defined(__AVX512F__) || defined(__aarch64__)
+#if defined(__AVX512F__) || defined(FASTNN_EMULATED_ISA) || defined(__aarch64__)
 inline constexpr int kAccumulators = 24; // of 32 registers
 inline constexpr int kMostRows = 8;      // of a tile
 #else

@@ -22,7 +22,7 @@
 
 namespace fastnn::FASTNN_ISA {
 
-#if defined(__AVX512F__)
+#if defined(__AVX512F__) || defined(FASTNN_EMULATED_ISA)
 inline constexpr int kVectorBytes = 64;
 #elif defined(__AVX2__)
 inline constexpr int kVectorBytes = 32;
@@ -80,7 +80,7 @@ FASTNN_INLINE Vec<T> load_partial(const T* p, int64_t n) {
         return (Vec<T>)_mm512_maskz_loadu_epi32(static_cast<__mmask16>((1u << n) - 1), p);
     else if constexpr (sizeof(T) == 8)
         return (Vec<T>)_mm512_maskz_loadu_epi64(static_cast<__mmask8>((1u << n) - 1), p);
-#elif defined(__AVX2__)
+#elif defined(__AVX2__) && !defined(FASTNN_EMULATED_ISA)
     if constexpr (sizeof(T) == 4)
         return (Vec<T>)_mm256_maskload_epi32((const int*)p, (__m256i)first_lanes<int32_t>(n));
     else if constexpr (sizeof(T) == 8)
@@ -103,7 +103,7 @@ FASTNN_INLINE void store_partial(T* p, Vec<T> v, int64_t n) {
         _mm512_mask_storeu_epi64(p, static_cast<__mmask8>((1u << n) - 1), (__m512i)v);
         return;
     }
-#elif defined(__AVX2__)
+#elif defined(__AVX2__) && !defined(FASTNN_EMULATED_ISA)
     if constexpr (sizeof(T) == 4 || sizeof(T) == 8) {
         if (n == kLanes<T>)
             return store(p, v);

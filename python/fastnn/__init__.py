@@ -132,6 +132,7 @@ from .ops.comparison import *
 from .ops.creation import *
 from .ops.elementwise import *
 from .ops.gemm import *
+from .ops.gemm import _int_mm as _int_mm
 from .ops.indexing import *
 from .ops.information import *
 from .ops.products import *

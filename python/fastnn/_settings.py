@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from . import _device, _dtype
+from . import _device, _dtype, backends
 
 __all__ = [
     "are_deterministic_algorithms_enabled",
@@ -28,7 +28,7 @@ __all__ = [
 ]
 
 _state: dict[str, Any] = {"deterministic": False, "warn_only": False, "precision": "highest"}
-_PRECISIONS = ("highest", "high", "medium")
+_PRECISIONS = ("highest", "high", "medium", "bfloat16_x6")
 
 
 def use_deterministic_algorithms(mode: bool, *, warn_only: bool = False) -> None:
@@ -70,18 +70,44 @@ def get_deterministic_debug_mode() -> int:
 
 
 def set_float32_matmul_precision(precision: str) -> None:
-    """Allow products of float32 matrices less precision: "highest", "high" or "medium".
+    """Allow products of float32 matrices (``matmul``, ``linear`` and what is built on them) less precision.
 
-    On the CPU every product is of the highest, which the lower ones allow. On a GPU "highest" is float32's own
-    arithmetic, "high" three TF32 products of split operands, with errors like float32's, and "medium" one.
+    What is not faster on the device stays float32's own arithmetic, which every precision allows.
+
+    ===============  ===========================================  ==================================
+    precision        CPU with AMX                                 GPU
+    ===============  ===========================================  ==================================
+    ``highest``      float32's own arithmetic (the default)       the same
+    ``high``         three products of two bfloat16 parts,        three TF32 products, with errors
+                     with relative errors of about 1e-6 [1]_      like float32's
+    ``medium``       one product of operands rounded to bfloat16  one TF32 product
+    ``bfloat16_x6``  six products of three bfloat16 parts, with   float32's own arithmetic
+                     errors like float32's
+    ===============  ===========================================  ==================================
+
+    ``medium`` is one bfloat16 product on a CPU with AVX512-BF16 too. ``bfloat16_x6`` is fastnn's own, for
+    speed without a loss of accuracy; the others are PyTorch's.
+
+    .. [1] of the product of the operands' absolute values.
+
+    Args:
+        precision: one of the names above.
 
     Raises:
         ValueError: another name.
+
+    >>> import fastnn
+    >>> fastnn.set_float32_matmul_precision("high")
+    >>> fastnn.get_float32_matmul_precision()
+    'high'
+    >>> fastnn.set_float32_matmul_precision("highest")
     """
     if precision not in _PRECISIONS:
         raise ValueError(
             f"set_float32_matmul_precision: expected one of {', '.join(_PRECISIONS)}, got {precision!r}"
         )
+    if (kernels := backends.cpu_kernels()) is not None:
+        kernels.set_float32_matmul_precision(precision)
     _state["precision"] = precision
 
 

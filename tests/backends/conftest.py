@@ -10,12 +10,22 @@ import pytest
 _cpu = pytest.importorskip("fastnn._cpu", reason="fastnn was built without its C++ kernels")
 
 
-@pytest.fixture(params=_cpu.isa_levels())
+@pytest.fixture(params=_cpu.vector_levels())
 def isa(request: pytest.FixtureRequest) -> Iterator[str]:
-    """The test runs once for each ISA level."""
+    """The test runs once for each ISA level with vectors of its own."""
+    yield from _at_level(request.param)
+
+
+@pytest.fixture(params=_cpu.isa_levels())
+def any_isa(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The test runs once for each ISA level, those that only add narrow products too."""
+    yield from _at_level(request.param)
+
+
+def _at_level(level: str) -> Iterator[str]:
     before = _cpu.isa()
-    _cpu.set_isa(request.param)
-    yield request.param
+    _cpu.set_isa(level)
+    yield level
     _cpu.set_isa(before)
 
 

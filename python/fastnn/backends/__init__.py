@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import os
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -47,6 +48,11 @@ def _load_cpu() -> Backend | None:
 
 
 _cpu_backend = _load_cpu()
+
+
+def cpu_kernels() -> Any:
+    """The module of the compiled kernels, or None where they are missing."""
+    return None if _cpu_backend is None else sys.modules["fastnn._cpu"]
 
 
 def emulated() -> bool:

@@ -113,6 +113,10 @@ class Backend(Protocol):
         """activation(x @ weight.T + bias): x (..., K), weight (N, K), bias (N,); activation None or "relu"."""
         ...
 
+    def int_mm(self, a: Array, b: Array, /) -> Array:
+        """a @ b of int8 matrices (M, K) and (K, N), in int32; sums wrap around."""
+        ...
+
     # -- conv (conv.py) --------------------------------------------------------------------------------
     def conv2d(
         self,

@@ -158,6 +158,39 @@ class LinearBackward0(Node):
         )
 
 
+def _int_mm(self: Tensor, mat2: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """The product of two int8 matrices in int32, as quantized layers need it. (PyTorch's name.)
+
+    Args:
+        self: (M, K), int8.
+        mat2: (K, N), int8.
+        out: an int32 tensor (M, N) for the result.
+
+    Raises:
+        RuntimeError: other dtypes, or shapes that do not fit.
+
+    >>> import fastnn
+    >>> a = fastnn.full((2, 3), 100, dtype=fastnn.int8)
+    >>> fastnn._int_mm(a, a.t())
+    tensor([[30000, 30000],
+            [30000, 30000]], dtype=fastnn.int32)
+    """
+    if out is not None:
+        return into(out, _int_mm(self, mat2), "_int_mm")
+    a, b = self._data, mat2._data
+    if type(a) is not type(b):
+        same_device(self, mat2)
+    if a.dtype != np.int8 or b.dtype != np.int8:
+        raise RuntimeError(
+            f"_int_mm: expected two int8 matrices, got {self.dtype} and {mat2.dtype}"
+        )
+    if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[0]:
+        raise RuntimeError(
+            f"_int_mm: expected shapes (M, K) and (K, N), got {tuple(a.shape)} and {tuple(b.shape)}"
+        )
+    return make(by_type[type(a)].int_mm(a, b))
+
+
 def linear(
     input: Tensor, weight: Tensor, bias: Tensor | None = None, activation: str | None = None
 ) -> Tensor:

@@ -52,6 +52,7 @@ from fastnn.backends.cpu.volume import (
     conv3d_weight_grad as conv3d_weight_grad,
 )
 from fastnn.backends.cpu.gemm import (
+    int_mm as int_mm,
     linear as linear,
     matmul as matmul,
 )

@@ -19,7 +19,10 @@ from fastnn.backends.protocol import Array
 
 def float32_precision() -> str:
     """How products of float32 matrices are worked out: "highest", "high" or "medium"."""
-    return "medium" if flags.cuda.matmul.allow_tf32 else _settings.get_float32_matmul_precision()
+    if flags.cuda.matmul.allow_tf32:
+        return "medium"
+    precision = _settings.get_float32_matmul_precision()
+    return "highest" if precision == "bfloat16_x6" else precision
 
 
 def product(

@@ -54,6 +54,7 @@ from fastnn.backends.numpy.reduction import (
     argmin,
 )
 from fastnn.backends.numpy.gemm import (
+    int_mm,
     matmul,
     linear,
 )
@@ -184,6 +185,7 @@ __all__ = [
     "argmax",
     "argmin",
     "matmul",
+    "int_mm",
     "linear",
     "conv2d",
     "conv2d_input_grad",

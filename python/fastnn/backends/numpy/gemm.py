@@ -22,6 +22,12 @@ def linear(x: Array, weight: Array, bias: Array | None, activation: str | None =
     return activate(y, activation)
 
 
+def int_mm(a: Array, b: Array) -> Array:
+    """a @ b of int8 matrices, in int32 (modulo 2^32)."""
+    out: Array = np.matmul(a.astype(np.int32), b.astype(np.int32))
+    return out
+
+
 def activate(y: Array, activation: str | None) -> Array:
     if activation is None:
         return y
