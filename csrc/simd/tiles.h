@@ -51,6 +51,12 @@ struct EmulatedTiles {
 };
 inline thread_local EmulatedTiles emulated_tiles;
 
+// (GCC defines them for every target.)
+#undef _tile_loadd
+#undef _tile_stored
+#undef _tile_zero
+#undef _tile_dpbf16ps
+#undef _tile_dpbssd
 #define _tile_loadd(tile, from, stride) emulated_tiles.load(tile, from, stride)
 #define _tile_stored(tile, to, stride) emulated_tiles.store(tile, to, stride)
 #define _tile_zero(tile)                                                                           \

@@ -131,6 +131,22 @@ def test_float32_by_parts(any_isa: str, precision: str, rng: Any, m: int, n: int
             assert_close(cpu.matmul(a_view, b_view), want, allowed, f"a {name_a}, b {name_b}")
 
 
+def test_which_level_splits_float32(any_isa: str, precision: str, rng: Any) -> None:
+    """A lower precision changes a result where the level has instructions that gain by it, and nowhere else."""
+    a, b = rng.standard_normal((64, 64), np.float32), rng.standard_normal((64, 64), np.float32)
+    lowered = cpu.matmul(a, b)
+    _cpu.set_float32_matmul_precision("highest")
+    splits = any_isa == "amx" or (any_isa == "avx512_bf16" and precision == "medium")
+    assert (lowered != cpu.matmul(a, b)).any() == splits
+    if precision == "medium" and splits:
+        rounded = [v.astype(ml_dtypes.bfloat16) for v in (a, b)]
+        assert_close(
+            lowered,
+            rounded[0].astype(np.float64) @ rounded[1].astype(np.float64),
+            66 * FLOAT32 * magnitude(*rounded),
+        )
+
+
 def test_six_products_err_like_float32(any_isa: str, rng: Any) -> None:
     """The largest error of a product with k = 2,048 is at most that of the sums in order in float32."""
     a, b = rng.standard_normal((64, 2048), np.float32), rng.standard_normal((2048, 64), np.float32)
