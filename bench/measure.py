@@ -3,8 +3,8 @@
 Each round runs every contestant once, in an order that rotates, so that a slow spell of the machine hits all
 alike; the ratio of a round is between neighbours in time. Page faults are counted beside the seconds.
 
-A library's threads wait for work by spinning, OpenMP's for some milliseconds, and would take a CPU from the next
-contestant: there is a pause before each measurement. Then calls that do not count wake the threads, for long enough that
+A library's threads wait for work by spinning, OpenMP's for some milliseconds, OpenBLAS's for tens, and would take a CPU from
+the next contestant: there is a pause before each measurement, and one more after NumPy's. Then calls that do not count wake the threads, for long enough that
 the scheduler has spread them.
 """
 
@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 PAUSE = 0.015  # seconds
+OPENBLAS_PAUSE = 0.045  # seconds
 WARM = 0.03  # seconds
 
 Maker = Callable[[], Callable[[], object]]
@@ -83,6 +84,7 @@ class Local:
     def __init__(self, row: Row, who: str) -> None:
         self._function, self._finish = row.contestants[who](), row.finish
         self._last = 0.0
+        self._rest = OPENBLAS_PAUSE if who == "numpy" else 0.0
 
     def __call__(self, repeat: int) -> Sample:
         """The mean of ``repeat`` calls."""
@@ -101,7 +103,9 @@ class Local:
             self._finish()
         seconds = time.perf_counter() - start
         self._last = seconds / repeat
-        return Sample(seconds / repeat, (_page_faults() - faults) / repeat)
+        sample = Sample(seconds / repeat, (_page_faults() - faults) / repeat)
+        time.sleep(self._rest)
+        return sample
 
     def close(self) -> None:
         """Nothing belongs to it."""
