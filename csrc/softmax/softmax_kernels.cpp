@@ -36,15 +36,33 @@ FASTNN_INLINE T row_max(const T* x, int64_t n) {
     return max_lane(max(max(top[0], top[1]), max(top[2], top[3])));
 }
 
+inline constexpr int kTogether = 4; // exponentials whose latencies overlap
+
 // The sum of exp(x - top); where out is not null, the terms are stored.
 template <class T>
 FASTNN_INLINE T row_exp_sum(const T* x, int64_t n, T top, T* out) {
+    constexpr int lanes = kLanes<T>;
     Vec<T> total = {};
-    for_vectors<T>(n, [&](int64_t i, int64_t m) {
-        const Vec<T> e = exp<T>(get(x + i, m) - top);
+    int64_t at = 0;
+    for (; at + kTogether * lanes <= n; at += kTogether * lanes) {
+        Vec<T> e[kTogether];
+#pragma GCC unroll 4
+        for (int j = 0; j < kTogether; ++j)
+            e[j] = load(x + at + j * lanes) - top;
+        exp_flushed<T>(e);
+#pragma GCC unroll 4
+        for (int j = 0; j < kTogether; ++j) {
+            if (out)
+                store(out + at + j * lanes, e[j]);
+            total += e[j];
+        }
+    }
+    for_vectors<T>(n - at, [&](int64_t i, int64_t m) {
+        Vec<T> e[1] = {get(x + at + i, m) - top};
+        exp_flushed<T>(e);
         if (out)
-            put(out + i, e, m);
-        total += only(e, m, T(0));
+            put(out + at + i, e[0], m);
+        total += only(e[0], m, T(0));
     });
     return sum(total);
 }
@@ -95,12 +113,24 @@ FASTNN_INLINE void column(const T* a, const T* b, int64_t n, int64_t step, int64
         for (int64_t i = 0; i < n; ++i)
             top = max(get(a + i * step, m), top);
         Vec<T> total = {};
-        for (int64_t i = 0; i < n; ++i) {
-            const Vec<T> e = exp<T>(get(a + i * step, m) - top);
-            if constexpr (Function == Softmax::forward)
-                put(out + i * step, e, m);
-            total += e;
-        }
+        const auto exponentials = [&]<int N>(int64_t i) __attribute__((always_inline)) {
+            Vec<T> e[N];
+#pragma GCC unroll 4
+            for (int j = 0; j < N; ++j)
+                e[j] = get(a + (i + j) * step, m) - top;
+            exp_flushed<T>(e);
+#pragma GCC unroll 4
+            for (int j = 0; j < N; ++j) {
+                if constexpr (Function == Softmax::forward)
+                    put(out + (i + j) * step, e[j], m);
+                total += e[j];
+            }
+        };
+        int64_t first = 0;
+        for (; first + kTogether <= n; first += kTogether)
+            exponentials.template operator()<kTogether>(first);
+        for (; first < n; ++first)
+            exponentials.template operator()<1>(first);
         if constexpr (Function == Softmax::forward) {
             const Vec<T> inverse = T(1) / total;
             for (int64_t i = 0; i < n; ++i)
@@ -175,6 +205,40 @@ void short_rows(const T* a, const T* b, int64_t outer, int64_t n, T* out) {
     }
 }
 
+// Columns of few rows, in strips of whole cache lines: rows that lie a power of two apart share a
+// few sets of the cache, and would be read from memory again at every pass.
+inline constexpr int64_t kStripRows = 64; // at most
+
+template <class T, Softmax Function>
+void strips(const T* a, const T* b, int64_t n, int64_t inner, T* out) {
+    constexpr int lanes = kLanes<T>;
+    constexpr int64_t width = 128 / sizeof(T) > lanes ? 128 / sizeof(T) : lanes;
+    constexpr bool reads_b = Function == Softmax::backward || Function == Softmax::log_backward;
+    T strip_a[kStripRows * width], strip_b[reads_b ? kStripRows * width : 1];
+    const auto fetch = [&](const T* from, int64_t some, T* to) {
+        for (int64_t row = 0; row < n; ++row) {
+            __builtin_prefetch(from + row * inner + width);
+            __builtin_prefetch(from + row * inner + width + width / 2);
+            for_vectors<T>(some, [&](int64_t i, int64_t m) {
+                store(to + row * width + i, get(from + row * inner + i, m));
+            });
+        }
+    };
+    for (int64_t first = 0; first < inner; first += width) {
+        const int64_t some = inner - first < width ? inner - first : width;
+        fetch(a + first, some, strip_a);
+        if constexpr (reads_b)
+            fetch(b + first, some, strip_b);
+        for (int64_t i = 0; i < some; i += lanes)
+            column<T, Function>(strip_a + i, strip_b + (reads_b ? i : 0), n, width, lanes,
+                                strip_a + i);
+        for (int64_t row = 0; row < n; ++row)
+            for_vectors<T>(some, [&](int64_t i, int64_t m) {
+                put(out + first + row * inner + i, load(strip_a + row * width + i), m);
+            });
+    }
+}
+
 template <class T, Softmax Function>
 void kernel(const void* pa, const void* pb, int64_t outer, int64_t n, int64_t inner, void* pout) {
     const T* a = static_cast<const T*>(pa);
@@ -184,7 +248,9 @@ void kernel(const void* pa, const void* pb, int64_t outer, int64_t n, int64_t in
         return short_rows<T, Function>(a, b, outer, n, out);
     for (int64_t o = 0; o < outer; ++o) {
         const int64_t at = o * n * inner;
-        if (inner > 1)
+        if (inner > 1 && n <= kStripRows)
+            strips<T, Function>(a + at, b + at, n, inner, out + at);
+        else if (inner > 1)
             for_vectors<T>(inner, [&](int64_t i, int64_t m) {
                 column<T, Function>(a + at + i, b + at + i, n, inner, m, out + at + i);
             });
