@@ -15,7 +15,6 @@ from fastnn.backends.gpu._arrays import (
 )
 from fastnn.backends.numpy import norm as spec
 from fastnn.backends.numpy._layout import is_channels_last
-from fastnn.backends.numpy.norm import of_channels
 from fastnn.backends.protocol import Array
 
 
@@ -127,33 +126,7 @@ def layer_norm_backward(
     return gx, gweight.astype(x.dtype), gbias.astype(x.dtype)
 
 
-def group_norm(
-    x: Array, groups: int, weight: Array | None, bias: Array | None, eps: float
-) -> tuple[Array, Array, Array]:
-    """(y, mean, invstd) of each sample's groups of channels: rows, whose channels are then scaled and shifted."""
-    if not x.size or not is_float(x):
-        return spec.group_norm(x, groups, weight, bias, eps)
-    rows, mean, invstd = layer_norm(x.reshape(x.shape[0] * groups, -1), None, None, eps)
-    y = rows.reshape(x.shape)
-    if weight is not None:
-        y *= of_channels(weight, x)
-    if bias is not None:
-        y += of_channels(bias, x)
-    return y, mean, invstd
-
-
-def group_norm_backward(
-    g: Array, x: Array, groups: int, weight: Array | None, mean: Array, invstd: Array
-) -> tuple[Array, Array, Array]:
-    """(gx, gweight, gbias) of ``group_norm``."""
-    if not x.size or not is_float(x):
-        return spec.group_norm_backward(g, x, groups, weight, mean, invstd)
-    h = g if weight is None else g * of_channels(weight, x)
-    rows = x.reshape(x.shape[0] * groups, -1)
-    gx, _, _ = layer_norm_backward(h.reshape(rows.shape), rows, None, mean, invstd)
-    xhat = ((rows - mean[:, None]) * invstd[:, None]).reshape(x.shape)
-    axes = (0, *range(2, x.ndim))
-    return gx.reshape(x.shape), (g * xhat).sum(axes), g.sum(axes)
+group_norm, group_norm_backward = spec.by_groups(layer_norm, layer_norm_backward)
 
 
 def rms_norm(x: Array, weight: Array | None, eps: float) -> tuple[Array, Array]:

@@ -6,6 +6,8 @@ B. Zhang, R. Sennrich, "Root mean square layer normalization", 2019.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from fastnn.backends.protocol import Array
@@ -114,32 +116,42 @@ def layer_norm_backward(
     return gx, gweight, gbias
 
 
-def group_norm(
-    x: Array, groups: int, weight: Array | None, bias: Array | None, eps: float
-) -> tuple[Array, Array, Array]:
-    """(y, mean, invstd): layer_norm of each sample's groups of channels, then y * weight + bias for each channel.
+def by_groups(
+    layer_norm: Callable[..., tuple[Array, Array, Array]],
+    layer_norm_backward: Callable[..., tuple[Array, Array, Array]],
+) -> tuple[Callable[..., tuple[Array, Array, Array]], Callable[..., tuple[Array, Array, Array]]]:
+    """``group_norm`` and its gradients, of a backend's ``layer_norm``."""
 
-    x is (N, C, ...), weight and bias (C,), mean and invstd (N * groups,).
-    """
-    rows, mean, invstd = layer_norm(x.reshape(x.shape[0] * groups, -1), None, None, eps)
-    y = rows.reshape(x.shape)
-    if weight is not None:
-        y *= of_channels(weight, x)
-    if bias is not None:
-        y += of_channels(bias, x)
-    return y, mean, invstd
+    def group_norm(
+        x: Array, groups: int, weight: Array | None, bias: Array | None, eps: float
+    ) -> tuple[Array, Array, Array]:
+        """(y, mean, invstd): layer_norm of each sample's groups of channels, then y * weight + bias for each channel.
+
+        x is (N, C, ...), weight and bias (C,), mean and invstd (N * groups,).
+        """
+        rows, mean, invstd = layer_norm(x.reshape(x.shape[0] * groups, -1), None, None, eps)
+        y = rows.reshape(x.shape)
+        if weight is not None:
+            y *= of_channels(weight, x)
+        if bias is not None:
+            y += of_channels(bias, x)
+        return y, mean, invstd
+
+    def group_norm_backward(
+        g: Array, x: Array, groups: int, weight: Array | None, mean: Array, invstd: Array
+    ) -> tuple[Array, Array, Array]:
+        """(gx, gweight, gbias) of ``group_norm``."""
+        h = g if weight is None else g * of_channels(weight, x)
+        rows = x.reshape(x.shape[0] * groups, -1)
+        gx, _, _ = layer_norm_backward(h.reshape(rows.shape), rows, None, mean, invstd)
+        xhat = ((rows - mean[:, None]) * invstd[:, None]).reshape(x.shape)
+        axes = (0, *range(2, x.ndim))
+        return gx.reshape(x.shape), (g * xhat).sum(axes), g.sum(axes)
+
+    return group_norm, group_norm_backward
 
 
-def group_norm_backward(
-    g: Array, x: Array, groups: int, weight: Array | None, mean: Array, invstd: Array
-) -> tuple[Array, Array, Array]:
-    """(gx, gweight, gbias) of ``group_norm``."""
-    h = g if weight is None else g * of_channels(weight, x)
-    rows = x.reshape(x.shape[0] * groups, -1)
-    gx, _, _ = layer_norm_backward(h.reshape(rows.shape), rows, None, mean, invstd)
-    xhat = ((rows - mean[:, None]) * invstd[:, None]).reshape(x.shape)
-    axes = (0, *range(2, x.ndim))
-    return gx.reshape(x.shape), (g * xhat).sum(axes), g.sum(axes)
+group_norm, group_norm_backward = by_groups(layer_norm, layer_norm_backward)
 
 
 def of_channels(values: Array, x: Array) -> Array:
