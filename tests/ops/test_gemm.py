@@ -11,13 +11,13 @@ import fastnn
 def test_int_mm(computer: str) -> None:
     a = fastnn.randint(-128, 128, (17, 40), dtype=fastnn.int8)
     b = fastnn.randint(-128, 128, (30, 40), dtype=fastnn.int8)
-    want = a.numpy().astype(np.int64) @ b.numpy().astype(np.int64).T
+    want = a.cpu().numpy().astype(np.int64) @ b.cpu().numpy().astype(np.int64).T
     got = fastnn._int_mm(a, b.t())
     assert got.dtype is fastnn.int32
-    np.testing.assert_array_equal(got.numpy(), want)
+    np.testing.assert_array_equal(got.cpu().numpy(), want)
     out = fastnn.zeros(17, 30, dtype=fastnn.int32)
     assert fastnn._int_mm(a, b.t(), out=out) is out
-    np.testing.assert_array_equal(out.numpy(), want)
+    np.testing.assert_array_equal(out.cpu().numpy(), want)
 
 
 def test_int_mm_errors() -> None:
@@ -42,6 +42,6 @@ def test_bfloat16_training_step(computer: str) -> None:
         assert layer.weight.grad is not None
         assert inputs.grad is not None
         assert layer.weight.grad.dtype is dtype
-        gradients.append([g.float().numpy() for g in (layer.weight.grad, inputs.grad)])
+        gradients.append([g.float().cpu().numpy() for g in (layer.weight.grad, inputs.grad)])
     for want, got in zip(*gradients, strict=True):
         np.testing.assert_allclose(got, want, rtol=0.02, atol=0.1)
