@@ -43,7 +43,7 @@ FASTNN_INLINE V extreme(V a, V b) {
 // A mask of the lanes where either is NaN.
 template <class V>
 FASTNN_INLINE auto unordered(V a, V b) {
-#if defined(__AVX2__) && !defined(__AVX512F__)
+#if defined(__AVX2__) && !defined(__AVX512F__) && !defined(FASTNN_EMULATED_ISA)
     if constexpr (std::is_same_v<LaneOf<V>, float>)
         return (decltype(a != a))_mm256_cmp_ps((__m256)a, (__m256)b, _CMP_UNORD_Q);
     else
