@@ -46,17 +46,24 @@ def bfloat16_tolerance(a: Any, b: Any, want: Any) -> Any:
     return (a.shape[-1] + 1) * FLOAT32 * magnitude(a, b) + BFLOAT16 * np.abs(want) + 1e-38
 
 
+def operands(a: Any, b: Any) -> Iterator[tuple[str, Any, Any]]:
+    """Each operand in all layouts, beside the other as it is: they are packed apart from each other."""
+    for name, view in layouts(a):
+        yield f"a {name}", view, b
+    for name, view in layouts(b):
+        yield f"b {name}", a, view
+
+
 @pytest.mark.parametrize(("m", "n", "k"), SHAPES)
 def test_bfloat16_matmul(any_isa: str, rng: Any, m: int, n: int, k: int) -> None:
     a = rng.standard_normal((m, k)).astype(ml_dtypes.bfloat16)
     b = rng.standard_normal((k, n)).astype(ml_dtypes.bfloat16)
     want = a.astype(np.float64) @ b.astype(np.float64)
     allowed = bfloat16_tolerance(a, b, want)
-    for name_a, a_view in layouts(a):
-        for name_b, b_view in layouts(b):
-            got = cpu.matmul(a_view, b_view)
-            assert got.dtype == ml_dtypes.bfloat16
-            assert_close(got, want, allowed, f"a {name_a}, b {name_b}")
+    for name, left, right in operands(a, b):
+        got = cpu.matmul(left, right)
+        assert got.dtype == ml_dtypes.bfloat16
+        assert_close(got, want, allowed, name)
 
 
 @pytest.mark.parametrize(("m", "n", "k"), SHAPES)
@@ -104,11 +111,10 @@ def test_int8(any_isa: str, rng: Any, m: int, n: int, k: int) -> None:
     a = rng.integers(-128, 128, (m, k), dtype=np.int8)
     b = rng.integers(-128, 128, (k, n), dtype=np.int8)
     want = spec.int_mm(a, b)
-    for name_a, a_view in layouts(a):
-        for name_b, b_view in layouts(b):
-            got = cpu.int_mm(a_view, b_view)
-            assert got.dtype == np.int32
-            np.testing.assert_array_equal(got, want, f"a {name_a}, b {name_b}")
+    for name, left, right in operands(a, b):
+        got = cpu.int_mm(left, right)
+        assert got.dtype == np.int32
+        np.testing.assert_array_equal(got, want, name)
 
 
 @pytest.mark.parametrize("sign", [-128, 127])
@@ -126,9 +132,8 @@ def test_float32_by_parts(any_isa: str, precision: str, rng: Any, m: int, n: int
     a, b = rng.standard_normal((m, k), np.float32), rng.standard_normal((k, n), np.float32)
     want = a.astype(np.float64) @ b.astype(np.float64)
     allowed = (LEFT_OUT[precision] + (k + 4) * FLOAT32) * magnitude(a, b)
-    for name_a, a_view in layouts(a):
-        for name_b, b_view in layouts(b):
-            assert_close(cpu.matmul(a_view, b_view), want, allowed, f"a {name_a}, b {name_b}")
+    for name, left, right in operands(a, b):
+        assert_close(cpu.matmul(left, right), want, allowed, name)
 
 
 def test_which_level_splits_float32(any_isa: str, precision: str, rng: Any) -> None:
