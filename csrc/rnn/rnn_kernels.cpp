@@ -15,7 +15,6 @@ constexpr int64_t kSumsBytes = 384 << 10;
 // Multiplications of a part of a product that is shared, at least: microseconds. With fewer rows
 // than kReadRows a product takes as long as to read its weights.
 constexpr int64_t kPartWork = 1 << 18, kReadRows = 6, kMostParts = 16;
-constexpr int64_t kWideWeights = 1 << 19;
 constexpr int64_t kPartUnits = 1 << 11; // of cells whose gates a thread computes, at least
 
 constexpr int64_t min64(int64_t a, int64_t b) {
@@ -39,10 +38,7 @@ void multiply(const RnnWeights<T>& w, int64_t k0, int64_t k, const RowsProduct<T
     if (w.packed) {
         const int64_t panels = rnn_padded(w.columns, kLanes<T>) / kLanes<T>;
         const int64_t work = k * w.columns * max64(kReadRows, p.rows);
-        // (Vectors of 64 bytes: large weights only, until smaller ones give the right sums.)
-        const int64_t parts = kVectorBytes == 64 && k * w.columns < kWideWeights
-                                  ? 1
-                                  : max64(1, min64(min64(panels, kMostParts), work / kPartWork));
+        const int64_t parts = max64(1, min64(min64(panels, kMostParts), work / kPartWork));
         return parallel_for(parts, [&](int64_t part) {
             const int64_t begin = part * panels / parts, end = (part + 1) * panels / parts;
             RowsProduct<T> columns = p;
