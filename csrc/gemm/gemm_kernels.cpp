@@ -156,9 +156,9 @@ void dot_product(const GemmArgs<T>& g) {
             int64_t i = 0;
             for (; i + kDotRows <= g.m; i += kDotRows)
                 dot_rows<T, kDotRows>(g, i, j, columns);
-            if (g.m - i == 2)
+            for (; i + 2 <= g.m; i += 2)
                 dot_rows<T, 2>(g, i, j, columns);
-            else if (i < g.m)
+            if (i < g.m)
                 dot_rows<T, 1>(g, i, j, columns);
         }
     });
