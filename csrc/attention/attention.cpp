@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "core/buffer_pool.h"
+#include "core/integers.h"
 #include "core/parallel.h"
 
 namespace fastnn {
@@ -20,10 +21,6 @@ auto kernel_of(const Table& table) {
         return table.f32;
     else
         return table.f64;
-}
-
-int64_t ceil_div(int64_t a, int64_t b) {
-    return (a + b - 1) / b;
 }
 
 // How many tasks of `work` multiplications share a chunk.

@@ -7,6 +7,7 @@
 #pragma once
 
 #include "attention/attention.h"
+#include "core/integers.h"
 #include "gemm/micro_kernel.h"
 #include "gemm/pack.h"
 #include "random/random.h"
@@ -14,16 +15,6 @@
 #include "simd/math.h"
 
 namespace fastnn::FASTNN_ISA::attention_detail {
-
-constexpr int64_t min64(int64_t a, int64_t b) {
-    return a < b ? a : b;
-}
-constexpr int64_t max64(int64_t a, int64_t b) {
-    return a > b ? a : b;
-}
-constexpr int64_t ceil_div(int64_t a, int64_t b) {
-    return (a + b - 1) / b;
-}
 
 // Queries in a panel, the columns of one tile.
 template <class T>

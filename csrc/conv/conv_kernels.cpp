@@ -23,6 +23,7 @@
 
 #include "conv/patch.h"
 #include "core/buffer_pool.h"
+#include "core/integers.h"
 #include "core/parallel.h"
 #include "gemm/micro_kernel.h"
 
@@ -32,16 +33,6 @@ namespace {
 constexpr int64_t kChunks = 16;             // chunks wanted of a large convolution
 constexpr double kChunkWork = 1 << 18;      // multiplications that are worth a chunk
 constexpr int64_t kWindowBytes = 256 << 10; // a window stays in the second-level cache
-
-constexpr int64_t min64(int64_t a, int64_t b) {
-    return a < b ? a : b;
-}
-constexpr int64_t max64(int64_t a, int64_t b) {
-    return a > b ? a : b;
-}
-constexpr int64_t ceil_div(int64_t a, int64_t b) {
-    return (a + b - 1) / b;
-}
 
 // What follows from the shapes alone.
 template <class T>

@@ -18,6 +18,7 @@
 
 #include "conv/patch.h"
 #include "core/buffer_pool.h"
+#include "core/integers.h"
 #include "core/parallel.h"
 #include "simd/loops.h"
 
@@ -28,13 +29,6 @@ constexpr int64_t kChunkWork = 1 << 15; // multiplications that are worth a chun
 constexpr int64_t kChunks = 64;         // chunks wanted: neighbouring rows read the same source
 constexpr int64_t kParts = 16;          // sums of parts of the batch, at most
 constexpr int kPixels = 4;              // that share the weights, or the chains of a sum
-
-constexpr int64_t min64(int64_t a, int64_t b) {
-    return a < b ? a : b;
-}
-constexpr int64_t max64(int64_t a, int64_t b) {
-    return a > b ? a : b;
-}
 
 // Items of one chunk, each of so many multiplications.
 constexpr int64_t chunk_of(int64_t items, int64_t work) {

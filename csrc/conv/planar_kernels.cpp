@@ -19,6 +19,7 @@
 
 #include "conv/patch.h"
 #include "core/buffer_pool.h"
+#include "core/integers.h"
 #include "core/parallel.h"
 #include "gemm/micro_kernel.h"
 
@@ -27,16 +28,6 @@ namespace {
 
 constexpr int64_t kChunks = 16;        // chunks wanted of a large convolution
 constexpr double kChunkWork = 1 << 16; // multiplications that are worth a chunk
-
-constexpr int64_t min64(int64_t a, int64_t b) {
-    return a < b ? a : b;
-}
-constexpr int64_t max64(int64_t a, int64_t b) {
-    return a > b ? a : b;
-}
-constexpr int64_t ceil_div(int64_t a, int64_t b) {
-    return (a + b - 1) / b;
-}
 
 // The source under some rows of the result: [h][c][pitch], of which the first w elements of a row
 // count, beginning at pixel (y, x) of the image.

@@ -17,6 +17,7 @@
 
 #include "conv/patch.h"
 #include "core/buffer_pool.h"
+#include "core/integers.h"
 #include "core/parallel.h"
 #include "gemm/micro_kernel.h"
 
@@ -24,16 +25,6 @@ namespace fastnn::FASTNN_ISA {
 namespace {
 
 constexpr int64_t kParts = 16; // sums of parts of the batch, at most
-
-constexpr int64_t min64(int64_t a, int64_t b) {
-    return a < b ? a : b;
-}
-constexpr int64_t max64(int64_t a, int64_t b) {
-    return a > b ? a : b;
-}
-constexpr int64_t ceil_div(int64_t a, int64_t b) {
-    return (a + b - 1) / b;
-}
 
 template <class T>
 struct Plan {

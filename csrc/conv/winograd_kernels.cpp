@@ -41,6 +41,7 @@
 
 #include "conv/patch.h"
 #include "core/buffer_pool.h"
+#include "core/integers.h"
 #include "core/parallel.h"
 #include "gemm/micro_kernel.h"
 
@@ -67,15 +68,6 @@ constexpr int64_t kMostParts = 16;
 using V = Vec<float>;
 constexpr int64_t kLane = kLanes<float>;
 
-constexpr int64_t min64(int64_t a, int64_t b) {
-    return a < b ? a : b;
-}
-constexpr int64_t max64(int64_t a, int64_t b) {
-    return a > b ? a : b;
-}
-constexpr int64_t ceil_div(int64_t a, int64_t b) {
-    return (a + b - 1) / b;
-}
 constexpr int64_t whole_vectors(int64_t n) {
     return ceil_div(n, kLane) * kLane;
 }

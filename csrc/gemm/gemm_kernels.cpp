@@ -33,6 +33,7 @@
 #include "gemm/gemm.h"
 
 #include "core/buffer_pool.h"
+#include "core/integers.h"
 #include "core/parallel.h"
 #include "gemm/micro_kernel_impl.h"
 #include "gemm/pack.h"
@@ -64,16 +65,6 @@ constexpr int64_t kGroupBytes = 16 << 20; // B is packed in groups of panels of 
 // Tiles of rows in a chunk, at most: with kBlockK they fill half of the second-level cache.
 template <class T>
 constexpr int64_t kBlockTiles = 1536 / static_cast<int64_t>(sizeof(T)) / kTileRows;
-
-constexpr int64_t min64(int64_t a, int64_t b) {
-    return a < b ? a : b;
-}
-constexpr int64_t max64(int64_t a, int64_t b) {
-    return a > b ? a : b;
-}
-constexpr int64_t ceil_div(int64_t a, int64_t b) {
-    return (a + b - 1) / b;
-}
 
 template <class T>
 GemmArgs<T> transposed(const GemmArgs<T>& g) {

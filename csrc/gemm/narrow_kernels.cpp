@@ -23,6 +23,7 @@
 // these instructions was at hand: the levels above avx512 ran with stand-ins only, and their speed
 // is not known.
 #include "core/buffer_pool.h"
+#include "core/integers.h"
 #include "core/parallel.h"
 #include "gemm/gemm.h"
 #include "gemm/narrow_tile.h"
@@ -38,16 +39,6 @@ constexpr int64_t kGroupBytes = 32 << 20; // of an operand are packed at once
 constexpr int64_t kPackGrain = 64;        // blocks of an operand in a chunk of packing
 constexpr int64_t kWidenGrain = 32768;    // elements in a chunk of widening
 
-constexpr int64_t min64(int64_t a, int64_t b) {
-    return a < b ? a : b;
-}
-constexpr int64_t max64(int64_t a, int64_t b) {
-    return a > b ? a : b;
-}
-constexpr int64_t ceil_div(int64_t a, int64_t b) {
-    return (a + b - 1) / b;
-}
-
 // -- engines ------------------------------------------------------------------------------------
 template <class FormatOf, class Dot>
 struct VectorEngine {
@@ -58,7 +49,7 @@ struct VectorEngine {
     }
 };
 
-#if defined(FASTNN_EMULATED_AMX) || (defined(__AMX_BF16__) && defined(__AMX_INT8__))
+#if FASTNN_HAS_TILES
 template <class FormatOf, class SumOf>
 struct TileEngine {
     using Format = FormatOf;
@@ -397,7 +388,7 @@ void widen(const bfloat16* from, int64_t rows, int64_t row, int64_t columns, int
 }
 
 // -- the level's choice -------------------------------------------------------------------------
-#if defined(FASTNN_EMULATED_AMX) || (defined(__AMX_BF16__) && defined(__AMX_INT8__))
+#if FASTNN_HAS_TILES
 
 void bf16_product(const NarrowGemm<bfloat16, bfloat16>& g) {
     product<TileEngine<Bf16Format, float>>(g);
@@ -417,7 +408,7 @@ constexpr int kParts = 3;
 
 #else
 
-#if defined(FASTNN_EMULATED_BF16) || defined(__AVX512BF16__)
+#if FASTNN_HAS_BF16
 void bf16_product(const NarrowGemm<bfloat16, bfloat16>& g) {
     product<VectorEngine<Bf16Format, DotBf16>>(g);
 }
@@ -438,7 +429,7 @@ constexpr int kParts = 0;
 #endif
 
 void int8_product(const NarrowGemm<int8_t, int32_t>& g) {
-#if defined(FASTNN_EMULATED_VNNI) || defined(__AVX512VNNI__)
+#if FASTNN_HAS_VNNI
     product<VectorEngine<Int8Format, DotInt8>>(g);
 #else
     product<VectorEngine<Int16Format, DotInt16>>(g);

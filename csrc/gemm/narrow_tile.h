@@ -98,7 +98,7 @@ struct DotInt16 {
     }
 };
 
-#if defined(FASTNN_EMULATED_BF16) || defined(__AVX512BF16__)
+#if FASTNN_HAS_BF16
 struct DotBf16 {
     using Sum = float;
     static constexpr uint32_t kFlip = 0;
@@ -108,7 +108,7 @@ struct DotBf16 {
 };
 #endif
 
-#if defined(FASTNN_EMULATED_VNNI) || defined(__AVX512VNNI__)
+#if FASTNN_HAS_VNNI
 struct DotInt8 { // a + 128 has no sign
     using Sum = int32_t;
     static constexpr uint32_t kFlip = 0x80808080u;
@@ -118,7 +118,7 @@ struct DotInt8 { // a + 128 has no sign
 };
 #endif
 
-#if defined(FASTNN_EMULATED_AMX) || (defined(__AMX_BF16__) && defined(__AMX_INT8__))
+#if FASTNN_HAS_TILES
 template <class Sum>
 FASTNN_INLINE void multiply_tiles(bool lower, bool right) {
     if constexpr (std::is_same_v<Sum, float>) {

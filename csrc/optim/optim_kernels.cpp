@@ -6,8 +6,7 @@
 namespace fastnn::FASTNN_ISA {
 namespace {
 
-// -- formulas: each updates a vector of the parameter, x, and of its state by the gradient g
-// --------
+// -- formulas: each updates a vector of x, the parameter, and of its state by g, the gradient ----
 template <class T>
 struct Formula {
     using V = Vec<T>;

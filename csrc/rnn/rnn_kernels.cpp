@@ -1,6 +1,7 @@
 #include "rnn/rnn.h"
 
 #include "core/buffer_pool.h"
+#include "core/integers.h"
 #include "core/parallel.h"
 #include "gemm/gemm.h"
 #include "gemm/pack.h"
@@ -16,13 +17,6 @@ constexpr int64_t kSumsBytes = 384 << 10;
 // than kReadRows a product takes as long as to read its weights.
 constexpr int64_t kPartWork = 1 << 18, kReadRows = 6, kMostParts = 16;
 constexpr int64_t kPartUnits = 1 << 11; // of cells whose gates a thread computes, at least
-
-constexpr int64_t min64(int64_t a, int64_t b) {
-    return a < b ? a : b;
-}
-constexpr int64_t max64(int64_t a, int64_t b) {
-    return a > b ? a : b;
-}
 
 // The length of a scratch row: whole panels, and a cache line more, so that rows do not lie a power
 // of two apart and evict each other.

@@ -2,7 +2,8 @@
 // four int8, and the product of two lanes is added to a float or an int32.
 //
 // The instructions are those of AVX512-BF16 (vdpbf16ps) and VNNI (vpdpbusd); FASTNN_EMULATED_*
-// builds stand-ins that do what the manual says of them, for machines without.
+// builds stand-ins that do what the manual says of them, for machines without. FASTNN_HAS_BF16 and
+// FASTNN_HAS_VNNI tell whether the level has either.
 #pragma once
 
 #include "simd/vec.h"
@@ -22,7 +23,7 @@ FASTNN_INLINE Vec<uint32_t> float_to_bf16(Vec<float> x) {
     return x == x ? rounded : (bits >> 16) | 0x40;
 }
 
-// Lanes of `bytes` bytes in memory, widened.
+// As many narrow elements of memory as a vector has lanes, widened.
 template <class Narrow>
 FASTNN_INLINE auto load_narrow(const Narrow* p) {
     typedef Narrow Lanes __attribute__((vector_size(sizeof(Narrow) * kLanes<uint32_t>)));
@@ -74,36 +75,36 @@ inline __attribute__((always_inline)) float bf16_step(float sum, uint32_t a, uin
 
 // -- two bfloat16: AVX512-BF16 --------------------------------------------------------------------
 #if defined(FASTNN_EMULATED_BF16)
-inline constexpr bool kHasBf16 = true;
+#define FASTNN_HAS_BF16 1
 FASTNN_INLINE Vec<float> dot_bf16(Vec<float> sum, Vec<uint32_t> a, Vec<uint32_t> b) {
     for (int i = 0; i < kLanes<float>; ++i)
         sum[i] = bf16_step(bf16_step(sum[i], a[i], b[i]), a[i] << 16, b[i] << 16);
     return sum;
 }
 #elif defined(__AVX512BF16__)
-inline constexpr bool kHasBf16 = true;
+#define FASTNN_HAS_BF16 1
 FASTNN_INLINE Vec<float> dot_bf16(Vec<float> sum, Vec<uint32_t> a, Vec<uint32_t> b) {
     return (Vec<float>)_mm512_dpbf16_ps((__m512)sum, (__m512bh)a, (__m512bh)b);
 }
 #else
-inline constexpr bool kHasBf16 = false;
+#define FASTNN_HAS_BF16 0
 #endif
 
 // -- four int8, those of a without sign: VNNI ----------------------------------------------------
 #if defined(FASTNN_EMULATED_VNNI)
-inline constexpr bool kHasVnni = true;
+#define FASTNN_HAS_VNNI 1
 FASTNN_INLINE Vec<int32_t> dot_uint8_int8(Vec<int32_t> sum, Vec<uint32_t> a, Vec<uint32_t> b) {
     for (int shift = 0; shift < 32; shift += 8)
         sum += (Vec<int32_t>)((a >> shift) & 0xff) * ((Vec<int32_t>)(b << (24 - shift)) >> 24);
     return sum;
 }
 #elif defined(__AVX512VNNI__)
-inline constexpr bool kHasVnni = true;
+#define FASTNN_HAS_VNNI 1
 FASTNN_INLINE Vec<int32_t> dot_uint8_int8(Vec<int32_t> sum, Vec<uint32_t> a, Vec<uint32_t> b) {
     return (Vec<int32_t>)_mm512_dpbusd_epi32((__m512i)sum, (__m512i)a, (__m512i)b);
 }
 #else
-inline constexpr bool kHasVnni = false;
+#define FASTNN_HAS_VNNI 0
 #endif
 
 } // namespace fastnn::FASTNN_ISA

@@ -12,7 +12,7 @@ namespace fastnn::FASTNN_ISA {
 
 #if defined(FASTNN_EMULATED_AMX)
 
-inline constexpr bool kHasTiles = true;
+#define FASTNN_HAS_TILES 1
 
 struct EmulatedTiles {
     uint32_t of[8][16][16];
@@ -72,7 +72,7 @@ struct Tiles {
 
 #elif defined(__AMX_BF16__) && defined(__AMX_INT8__)
 
-inline constexpr bool kHasTiles = true;
+#define FASTNN_HAS_TILES 1
 
 struct Tiles {
     FASTNN_INLINE Tiles() {
@@ -90,7 +90,7 @@ struct Tiles {
 
 #else
 
-inline constexpr bool kHasTiles = false;
+#define FASTNN_HAS_TILES 0
 struct Tiles {
     Tiles() {}
     ~Tiles() {}

@@ -14,18 +14,9 @@ from . import backends
 from ._version import __version__
 
 
-def _kernels() -> Any:
-    """The compiled module, or None."""
-    try:
-        from . import _cpu
-    except ImportError:
-        return None
-    return _cpu
-
-
 def get_num_threads() -> int:
     """The number of threads that the CPU kernels use."""
-    kernels = _kernels()
+    kernels = backends.cpu_kernels()
     return int(kernels.get_num_threads()) if kernels is not None else 1
 
 
@@ -37,7 +28,7 @@ def set_num_threads(n: int) -> None:
     """
     if n < 1:
         raise RuntimeError(f"set_num_threads expects a positive integer, got {n}")
-    kernels = _kernels()
+    kernels = backends.cpu_kernels()
     if kernels is not None:
         kernels.set_num_threads(n)
 
@@ -79,7 +70,7 @@ def show_config() -> None:
     import platform
 
     info = build_info()
-    kernels = _kernels()
+    kernels = backends.cpu_kernels()
     lines = [
         f"fastnn {__version__}, Python {platform.python_version()}, NumPy {np.__version__}",
         f"backend: {backends.get_backend()} (available: {', '.join(backends.available())})",

@@ -238,7 +238,8 @@ class Backend(Protocol):
     ) -> tuple[Array, Array | None]:
         """(y, indices): indices int32, each maximum's flat position h * W + w in its input plane.
 
-        Those that are not wanted may be None. The first maximum in row-major order wins; a NaN in the window wins over everything (as in PyTorch).
+        Those that are not wanted may be None. The first maximum in row-major order wins; a NaN in the window wins over
+        everything (as in PyTorch).
         """
         ...
 

@@ -20,9 +20,8 @@ from .module import Module
 from .parameter import Parameter
 from .pooling import MaxPool2d
 
-_FOLDING = (
-    16384  # to fold weights takes as long as to normalise so many results, beside the weights
-)
+# To fold a normalisation into weights takes as long as to normalise so many results, beside the weights.
+_FOLDING = 16384
 _PAD_MODES = ("zeros", "reflect", "replicate", "circular")
 
 

@@ -63,23 +63,22 @@ def _check(
         and (running_var is None or running_var._data.shape == shape)
     ):
         return channels
-    given = (weight, bias, running_mean, running_var)
-    for i, t in enumerate(given):
-        if t is None:
-            continue
-        if t._data.shape != shape:
+    given = {
+        "weight": weight,
+        "bias": bias,
+        "running_mean": running_mean,
+        "running_var": running_var,
+    }
+    for name, t in given.items():
+        if t is not None and t._data.shape != shape:
             raise RuntimeError(
-                f"batch_norm: {_NAMES[i]} must have shape ({channels},) for input {tuple(data.shape)}, "
-                f"got {tuple(t.shape)}"
+                f"batch_norm: {name} must have shape ({channels},) for input {tuple(data.shape)}, got {tuple(t.shape)}"
             )
-        if i < 2 and t._data.dtype != data.dtype:
+        if t is not None and name in ("weight", "bias") and t._data.dtype != dtype:
             raise RuntimeError(
-                f"batch_norm: input is {x.dtype}, {_NAMES[i]} is {t.dtype}; they must be the same"
+                f"batch_norm: input is {x.dtype}, {name} is {t.dtype}; they must be the same"
             )
     return channels
-
-
-_NAMES = ("weight", "bias", "running_mean", "running_var")
 
 
 def batch_norm(
@@ -178,10 +177,11 @@ def folded(
     gamma: Tensor | None,
     beta: Tensor | None,
     eps: float,
+    dim: int = 0,
 ) -> tuple[Tensor, Tensor]:
-    """Weight and bias of the convolution that normalises its result by ``mean`` and ``var``, too; without gradients.
+    """Weight and bias of the layer that normalises its result by ``mean`` and ``var``, too; without gradients.
 
-    w * s and (bias - mean) * s + beta with s = gamma / sqrt(var + eps).
+    w * s and (bias - mean) * s + beta with s = gamma / sqrt(var + eps), along dim ``dim`` of w.
     """
     w = weight._data
     scale = 1 / np.sqrt(var._data + eps)
@@ -190,5 +190,5 @@ def folded(
     shift = (-mean._data if bias is None else bias._data - mean._data) * scale
     if beta is not None:
         shift += beta._data
-    per_output = scale.reshape((-1,) + (1,) * (w.ndim - 1))
+    per_output = scale.reshape((1,) * dim + (-1,) + (1,) * (w.ndim - 1 - dim))
     return make(by_type[type(w)].multiply(w, per_output)), make(shift)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from typing import TypeVar
 
-from ...ops.creation import ones_like, zeros_like
+from ...ops.norm import folded
 from ...tensor import Tensor
 from ..module import Module
 from ..parameter import Parameter
@@ -23,17 +23,10 @@ def _scaled(
     bn_b: Tensor | None,
     dim: int,
 ) -> tuple[Parameter, Parameter]:
-    """w * s and (b - mean) * s + beta with s = gamma / sqrt(var + eps), along dim ``dim`` of the weight."""
-    before = zeros_like(bn_rm) if bias is None else bias
-    gamma = ones_like(bn_rm) if bn_w is None else bn_w
-    beta = zeros_like(bn_rm) if bn_b is None else bn_b
-    scale = gamma * (bn_rv + bn_eps).rsqrt()
-    shape = [1] * weight.dim()
-    shape[dim] = -1
-    new_weight = (weight * scale.reshape(shape)).to(weight.dtype).detach()
-    new_bias = ((before - bn_rm) * scale + beta).detach()
+    """As ``folded``, in parameters."""
+    new_weight, new_bias = folded(weight, bias, bn_rm, bn_rv, bn_w, bn_b, bn_eps, dim)
     return (
-        Parameter(new_weight, weight.requires_grad),
+        Parameter(new_weight.to(weight.dtype), weight.requires_grad),
         Parameter(new_bias, weight.requires_grad if bias is None else bias.requires_grad),
     )
 
