@@ -78,8 +78,8 @@ def set_float32_matmul_precision(precision: str) -> None:
     precision        CPU with AMX                                 GPU
     ===============  ===========================================  ==================================
     ``highest``      float32's own arithmetic (the default)       the same
-    ``high``         three products of two bfloat16 parts,        three TF32 products, with errors
-                     with relative errors of about 1e-6 [1]_      like float32's
+    ``high``         three products of two bfloat16 parts, with   three TF32 products, with errors
+                     errors of about 4e-6 of the results [1]_     like float32's
     ``medium``       one product of operands rounded to bfloat16  one TF32 product
     ``bfloat16_x6``  six products of three bfloat16 parts, with   float32's own arithmetic
                      errors like float32's
@@ -88,7 +88,7 @@ def set_float32_matmul_precision(precision: str) -> None:
     ``medium`` is one bfloat16 product on a CPU with AVX512-BF16 too. ``bfloat16_x6`` is fastnn's own, for
     speed without a loss of accuracy; the others are PyTorch's.
 
-    .. [1] of the product of the operands' absolute values.
+    .. [1] the root of their mean square, for operands of normally distributed numbers.
 
     Args:
         precision: one of the names above.
