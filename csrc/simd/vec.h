@@ -136,15 +136,30 @@ FASTNN_INLINE V fma(V a, V b, V c) {
     return a * b + c;
 }
 
-// a > b ? a : b, so b where either is NaN: what one instruction does. (The masked intrinsics, since
-// GCC 12 warns of the plain ones; with a full mask the code is the same.)
+// a > b ? a : b, so b where either is NaN: what one instruction does, where the compiler takes two.
+// (For AVX-512 the masked intrinsics, since GCC 12 warns of the plain ones; with a full mask the
+// code is the same.)
 template <class V>
 FASTNN_INLINE V max(V a, V b) {
+    [[maybe_unused]] constexpr bool is_float = std::is_same_v<LaneOf<V>, float>,
+                                    is_double = std::is_same_v<LaneOf<V>, double>;
 #if defined(__AVX512F__)
-    if constexpr (std::is_same_v<LaneOf<V>, float>)
+    if constexpr (is_float && sizeof(V) == 64)
         return (V)_mm512_maskz_max_ps(0xffff, (__m512)a, (__m512)b);
-    else if constexpr (std::is_same_v<LaneOf<V>, double>)
+    if constexpr (is_double && sizeof(V) == 64)
         return (V)_mm512_maskz_max_pd(0xff, (__m512d)a, (__m512d)b);
+#endif
+#if defined(__AVX__)
+    if constexpr (is_float && sizeof(V) == 32)
+        return (V)_mm256_max_ps((__m256)a, (__m256)b);
+    if constexpr (is_double && sizeof(V) == 32)
+        return (V)_mm256_max_pd((__m256d)a, (__m256d)b);
+#endif
+#if defined(__SSE2__)
+    if constexpr (is_float && sizeof(V) == 16)
+        return (V)_mm_max_ps((__m128)a, (__m128)b);
+    if constexpr (is_double && sizeof(V) == 16)
+        return (V)_mm_max_pd((__m128d)a, (__m128d)b);
 #endif
     return a > b ? a : b;
 }
@@ -152,11 +167,25 @@ FASTNN_INLINE V max(V a, V b) {
 // a < b ? a : b, so b where either is NaN.
 template <class V>
 FASTNN_INLINE V min(V a, V b) {
+    [[maybe_unused]] constexpr bool is_float = std::is_same_v<LaneOf<V>, float>,
+                                    is_double = std::is_same_v<LaneOf<V>, double>;
 #if defined(__AVX512F__)
-    if constexpr (std::is_same_v<LaneOf<V>, float>)
+    if constexpr (is_float && sizeof(V) == 64)
         return (V)_mm512_maskz_min_ps(0xffff, (__m512)a, (__m512)b);
-    else if constexpr (std::is_same_v<LaneOf<V>, double>)
+    if constexpr (is_double && sizeof(V) == 64)
         return (V)_mm512_maskz_min_pd(0xff, (__m512d)a, (__m512d)b);
+#endif
+#if defined(__AVX__)
+    if constexpr (is_float && sizeof(V) == 32)
+        return (V)_mm256_min_ps((__m256)a, (__m256)b);
+    if constexpr (is_double && sizeof(V) == 32)
+        return (V)_mm256_min_pd((__m256d)a, (__m256d)b);
+#endif
+#if defined(__SSE2__)
+    if constexpr (is_float && sizeof(V) == 16)
+        return (V)_mm_min_ps((__m128)a, (__m128)b);
+    if constexpr (is_double && sizeof(V) == 16)
+        return (V)_mm_min_pd((__m128d)a, (__m128d)b);
 #endif
     return a < b ? a : b;
 }
