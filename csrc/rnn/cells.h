@@ -43,11 +43,35 @@ FASTNN_INLINE void keep(T* to, int64_t at, Vec<T> v, int64_t n) {
         put(to + at, v, n);
 }
 
+// Calls body.operator()<N>(position, lanes in use of the last vector) for vectors of n elements,
+// N = kVectorsTogether of them while there are as many.
+inline constexpr int kVectorsTogether = 4;
+template <class T, class Body>
+FASTNN_INLINE void for_vector_groups(int64_t n, Body body) {
+    constexpr int64_t lanes = kLanes<T>, group = kVectorsTogether * lanes;
+    const int64_t whole = n / group * group;
+    for (int64_t j = 0; j < whole; j += group)
+        body.template operator()<kVectorsTogether>(j, lanes);
+    for_vectors<T>(n - whole, [&](int64_t j, int64_t last) __attribute__((always_inline)) {
+        body.template operator()<1>(whole + j, last);
+    });
+}
+
 // Stores a gate's gradient and adds it to the bias's.
 template <class T>
 FASTNN_INLINE void give(const CellGradientRow<T>& r, int64_t at, Vec<T> v, int64_t n) {
     put(r.gates + at, v, n);
     put(r.bias + at, get(r.bias + at, n) + v, n);
+}
+
+// Stores N vectors of the state, and of the result if it is the state.
+template <class T, int N>
+FASTNN_INLINE void give_state(const CellRow<T>& r, int64_t j, const Vec<T> (&h)[N], int64_t last) {
+#pragma GCC unroll 8
+    for (int v = 0; v < N; ++v) {
+        store(r.h + j + v * kLanes<T>, h[v]);
+        keep(r.y, j + v * kLanes<T>, h[v], v == N - 1 ? last : kLanes<T>);
+    }
 }
 
 template <class T>
@@ -63,13 +87,21 @@ struct PlainCell {
 
     template <class T>
     static FASTNN_INLINE void forward(const CellRow<T>& r) {
-        for_vectors<T>(r.size, [&](int64_t j, int64_t n) __attribute__((always_inline)) {
-            const Vec<T> sum = load(r.sums + j);
-            // NaN stays
-            const Vec<T> h = Relu ? (sum < T{} ? Vec<T>{} : sum) : gate_tanh<T>(sum);
-            store(r.h + j, h);
-            keep(r.y, j, h, n);
-        });
+        for_vector_groups<T>(r.size,
+                             [&]<int N>(int64_t j, int64_t last) __attribute__((always_inline)) {
+                                 Vec<T> h[N];
+#pragma GCC unroll 8
+                                 for (int v = 0; v < N; ++v)
+                                     h[v] = load(r.sums + j + v * kLanes<T>);
+                                 if constexpr (Relu) {
+#pragma GCC unroll 8
+                                     for (int v = 0; v < N; ++v)
+                                         h[v] = h[v] < T{} ? Vec<T>{} : h[v]; // NaN stays
+                                 } else {
+                                     gate_tanh<T, N>(h);
+                                 }
+                                 give_state<T, N>(r, j, h, last);
+                             });
     }
 
     template <class T>
@@ -90,15 +122,13 @@ struct LstmCell {
     static FASTNN_INLINE void forward(const CellRow<T>& r) {
         const int64_t size = r.size;
         for_vectors<T>(size, [&](int64_t j, int64_t n) __attribute__((always_inline)) {
-            const Vec<T> i = gate_sigmoid<T>(load(r.sums + j));
-            const Vec<T> f = gate_sigmoid<T>(load(r.sums + size + j));
-            const Vec<T> g = gate_tanh<T>(load(r.sums + 2 * size + j));
-            const Vec<T> o = gate_sigmoid<T>(load(r.sums + 3 * size + j));
+            Vec<T> gates[4] = {load(r.sums + j), load(r.sums + size + j),
+                               load(r.sums + 2 * size + j), load(r.sums + 3 * size + j)};
+            gate_lstm<T>(gates);
+            const auto [i, f, g, o] = gates;
             const Vec<T> c = f * load(r.c + j) + i * g;
-            const Vec<T> h = o * gate_tanh<T>(c);
             store(r.c + j, c);
-            store(r.h + j, h);
-            keep(r.y, j, h, n);
+            store(r.h + j, o);
             if (r.activations) {
                 put(r.activations + j, i, n);
                 put(r.activations + size + j, f, n);
@@ -107,6 +137,19 @@ struct LstmCell {
                 put(r.extra + j, c, n);
             }
         });
+        // The state, o tanh(c), for several vectors at once too.
+        for_vector_groups<T>(size,
+                             [&]<int N>(int64_t j, int64_t last) __attribute__((always_inline)) {
+                                 Vec<T> h[N];
+#pragma GCC unroll 8
+                                 for (int v = 0; v < N; ++v)
+                                     h[v] = load(r.c + j + v * kLanes<T>);
+                                 gate_tanh<T, N>(h);
+#pragma GCC unroll 8
+                                 for (int v = 0; v < N; ++v)
+                                     h[v] = load(r.h + j + v * kLanes<T>) * h[v];
+                                 give_state<T, N>(r, j, h, last);
+                             });
     }
 
     template <class T>
@@ -116,7 +159,9 @@ struct LstmCell {
             const Vec<T> i = get(r.activations + j, n), f = get(r.activations + size + j, n),
                          g = get(r.activations + 2 * size + j, n),
                          o = get(r.activations + 3 * size + j, n);
-            const Vec<T> t = gate_tanh<T>(get(r.extra + j, n)), gm = incoming(r, j, n);
+            Vec<T> tanh_c[1] = {get(r.extra + j, n)};
+            gate_tanh<T, 1>(tanh_c);
+            const Vec<T> t = tanh_c[0], gm = incoming(r, j, n);
             const Vec<T> gcell = load(r.gc + j) + gm * o * (T(1) - t * t);
             give(r, j, gcell * g * i * (T(1) - i), n);
             give(r, size + j, gcell * get(r.before + j, n) * f * (T(1) - f), n);
@@ -135,21 +180,38 @@ struct GruCell {
     template <class T>
     static FASTNN_INLINE void forward(const CellRow<T>& r) {
         const int64_t size = r.size;
-        for_vectors<T>(size, [&](int64_t j, int64_t n) __attribute__((always_inline)) {
-            const Vec<T> hidden = load(r.hidden + j), before = load(r.h + j);
-            const Vec<T> reset = gate_sigmoid<T>(load(r.sums + j));
-            const Vec<T> update = gate_sigmoid<T>(load(r.sums + size + j));
-            const Vec<T> fresh = gate_tanh<T>(load(r.sums + r.new_gate + j) + reset * hidden);
-            const Vec<T> h = fresh + update * (before - fresh);
-            store(r.h + j, h);
-            keep(r.y, j, h, n);
-            if (r.activations) {
-                put(r.activations + j, reset, n);
-                put(r.activations + size + j, update, n);
-                put(r.activations + 2 * size + j, fresh, n);
-                put(r.extra + j, hidden, n);
-            }
-        });
+        for_vector_groups<T>(
+            size, [&]<int N>(int64_t j, int64_t last) __attribute__((always_inline)) {
+                constexpr int lanes = kLanes<T>;
+                Vec<T> reset[N], update[N], fresh[N];
+#pragma GCC unroll 8
+                for (int v = 0; v < N; ++v) {
+                    reset[v] = load(r.sums + j + v * lanes);
+                    update[v] = load(r.sums + size + j + v * lanes);
+                }
+                gate_sigmoid<T, N>(reset);
+                gate_sigmoid<T, N>(update);
+#pragma GCC unroll 8
+                for (int v = 0; v < N; ++v)
+                    fresh[v] = load(r.sums + r.new_gate + j + v * lanes) +
+                               reset[v] * load(r.hidden + j + v * lanes);
+                gate_tanh<T, N>(fresh);
+                Vec<T> h[N];
+#pragma GCC unroll 8
+                for (int v = 0; v < N; ++v)
+                    h[v] = fresh[v] + update[v] * (load(r.h + j + v * lanes) - fresh[v]);
+                if (r.activations) {
+#pragma GCC unroll 8
+                    for (int v = 0; v < N; ++v) {
+                        const int64_t at = j + v * lanes, n = v == N - 1 ? last : lanes;
+                        put(r.activations + at, reset[v], n);
+                        put(r.activations + size + at, update[v], n);
+                        put(r.activations + 2 * size + at, fresh[v], n);
+                        put(r.extra + at, load(r.hidden + at), n);
+                    }
+                }
+                give_state<T, N>(r, j, h, last);
+            });
     }
 
     // gh becomes what reaches the state before past the gates.

@@ -51,8 +51,15 @@ struct RowsProduct {
     bool accumulate;
 };
 
+// What a tile fetches while it computes: `step` bytes more at each k.
+struct Ahead {
+    const char* at;
+    int64_t step;
+};
+
 template <class T, int Rows, int Panels>
-void product_tile(const T* b, int64_t panel_step, int64_t k, const RowsProduct<T>& p) {
+void product_tile(const T* b, int64_t panel_step, int64_t k, const RowsProduct<T>& p,
+                  Ahead ahead) {
     constexpr int lanes = kLanes<T>;
     Vec<T> acc[Rows][Panels];
 #pragma GCC unroll 8
@@ -76,6 +83,8 @@ void product_tile(const T* b, int64_t panel_step, int64_t k, const RowsProduct<T
         }
         ++a;
         b += lanes;
+        __builtin_prefetch(ahead.at);
+        ahead.at += ahead.step;
     }
     T* const c = p.c;
     const int64_t c_row = p.c_row;
@@ -104,7 +113,8 @@ void product_tile(const T* b, int64_t panel_step, int64_t k, const RowsProduct<T
 }
 
 template <class T>
-using ProductTile = void (*)(const T* b, int64_t panel_step, int64_t k, const RowsProduct<T>& p);
+using ProductTile = void (*)(const T* b, int64_t panel_step, int64_t k, const RowsProduct<T>& p,
+                             Ahead ahead);
 
 // of[rows - 1][panels - 1], null where registers do not suffice.
 template <class T>
@@ -147,12 +157,17 @@ void packed_product(const PackedWeights<T>& w, int64_t k0, int64_t k, RowsProduc
     const int64_t height = p.rows % 4 == 0 ? 4 : kMostRows;
     const int64_t tiles = (p.rows + height - 1) / height, highest = (p.rows + tiles - 1) / tiles;
     const int64_t most_panels = panels_for(static_cast<int>(highest));
+    // Evenly: a last panel by itself would keep the FMA units waiting.
+    const int64_t groups = (w.panels + most_panels - 1) / most_panels;
     const int64_t step = panel_step<T>(w.k), pieces = (k + most_depth - 1) / most_depth;
     for (int64_t piece = 0; piece < pieces; ++piece) {
         const int64_t begin = piece * k / pieces, depth = (piece + 1) * k / pieces - begin;
-        for (int64_t panel = 0; panel < w.panels; panel += most_panels) {
-            const int64_t panels = w.panels - panel < most_panels ? w.panels - panel : most_panels;
+        for (int64_t group = 0; group < groups; ++group) {
+            const int64_t panel = group * w.panels / groups;
+            const int64_t panels = (group + 1) * w.panels / groups - panel;
             const T* const b = w.data + panel * step + (k0 + begin) * lanes;
+            const int64_t share = panels * depth * lanes * int64_t{sizeof(T)} / tiles;
+            const char* const next = reinterpret_cast<const char*>(b + panels * step);
             for (int64_t tile = 0; tile < tiles; ++tile) {
                 const int64_t i0 = tile * p.rows / tiles, rows = (tile + 1) * p.rows / tiles - i0;
                 const int64_t column = panel * lanes;
@@ -160,7 +175,7 @@ void packed_product(const PackedWeights<T>& w, int64_t k0, int64_t k, RowsProduc
                     b, step, depth,
                     {p.a + i0 * p.a_row + begin, p.a_row, rows, p.c + i0 * p.c_row + column,
                      p.c_row, p.bias && piece == 0 ? p.bias + column : nullptr,
-                     p.accumulate || piece > 0});
+                     p.accumulate || piece > 0}, {next + tile * share, (share + depth - 1) / depth});
             }
         }
     }

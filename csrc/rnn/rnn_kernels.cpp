@@ -28,11 +28,12 @@ int64_t scratch_row(int64_t columns) {
 // C (+)= A B (+ bias) with rows [k0, k0 + k) of the weights. Threads share the columns where there
 // are so many weights that reading them takes long, if this is the only chunk.
 template <class T>
-void multiply(const RnnWeights<T>& w, int64_t k0, int64_t k, const RowsProduct<T>& p) {
+void multiply(const RnnWeights<T>& w, int64_t k0, int64_t k, const RowsProduct<T>& p, bool shared) {
     if (w.packed) {
         const int64_t panels = rnn_padded(w.columns, kLanes<T>) / kLanes<T>;
         const int64_t work = k * w.columns * max64(kReadRows, p.rows);
-        const int64_t parts = max64(1, min64(min64(panels, kMostParts), work / kPartWork));
+        const int64_t parts =
+            shared ? max64(1, min64(min64(panels, kMostParts), work / kPartWork)) : 1;
         return parallel_for(parts, [&](int64_t part) {
             const int64_t begin = part * panels / parts, end = (part + 1) * panels / parts;
             RowsProduct<T> columns = p;
@@ -51,8 +52,8 @@ void multiply(const RnnWeights<T>& w, int64_t k0, int64_t k, const RowsProduct<T
 }
 
 template <class T>
-void multiply(const RnnWeights<T>& w, const RowsProduct<T>& p) {
-    multiply(w, 0, w.k, p);
+void multiply(const RnnWeights<T>& w, const RowsProduct<T>& p, bool shared) {
+    multiply(w, 0, w.k, p, shared);
 }
 
 // The samples chunk, chunk + chunks, ... of a sequence, in the order of computation.
@@ -112,7 +113,7 @@ void forward_chunk(const void* chunk_) {
     const RnnShape& s = a.shape;
     const Samples samples(s, chunk.chunk, chunk.chunks);
     const int64_t size = s.hidden, count = samples.count;
-    const bool projected = a.w_hr != nullptr;
+    const bool projected = a.w_hr != nullptr, shared = chunk.chunks == 1;
 
     const int64_t together = chunk.w_hh.columns_taken(kLanes<T>);
     const int64_t columns = together + chunk.w_hidden.columns_taken(kLanes<T>);
@@ -145,16 +146,16 @@ void forward_chunk(const void* chunk_) {
         for (int64_t t = t0; t < t0 + (even ? 1 : turns); ++t)
             multiply<T>(chunk.w_ih, {a.x + samples.row(t, 0) * s.input, samples.step * s.input,
                                      even ? samples.between(t0, turns) : samples.at(t), sums_of(t),
-                                     sums_row, chunk.bias, false});
+                                     sums_row, chunk.bias, false}, shared);
         for (int64_t turn = turn0; turn < turn0 + turns; ++turn) {
             const int64_t t = samples.time(turn), rows = samples.at(t);
             if (rows == 0)
                 continue;
             T* const z = sums_of(t);
-            multiply<T>(chunk.w_hh, {h, h_row, rows, z, sums_row, nullptr, true});
+            multiply<T>(chunk.w_hh, {h, h_row, rows, z, sums_row, nullptr, true}, shared);
             if constexpr (Cell::kHasHidden)
                 multiply<T>(chunk.w_hidden,
-                            {h, h_row, rows, c, state_row, chunk.hidden_bias, false});
+                            {h, h_row, rows, c, state_row, chunk.hidden_bias, false}, shared);
             parallel_range(rows, max64(1, kPartUnits / size), [&](int64_t begin, int64_t end) {
                 for (int64_t i = begin; i < end; ++i) {
                     const int64_t row = samples.row(t, i);
@@ -167,7 +168,7 @@ void forward_chunk(const void* chunk_) {
                 }
             });
             if (projected) {
-                multiply<T>(chunk.w_hr, {to_project, state_row, rows, h, h_row, nullptr, false});
+                multiply<T>(chunk.w_hr, {to_project, state_row, rows, h, h_row, nullptr, false}, shared);
                 for (int64_t i = 0; i < rows; ++i)
                     copy_row(a.y + samples.row(t, i) * s.output, h + i * h_row, s.output);
             }
@@ -185,7 +186,7 @@ void backward_chunk(const void* chunk_) {
     const RnnShape& s = a.shape;
     const Samples samples(s, chunk.chunk, chunk.chunks);
     const int64_t size = s.hidden, count = samples.count;
-    const bool projected = a.w_hr != nullptr;
+    const bool projected = a.w_hr != nullptr, shared = chunk.chunks == 1;
     const int64_t state_row = scratch_row<T>(size), h_row = scratch_row<T>(s.output);
     const Scratch scratch(
         static_cast<size_t>(count * (h_row + (Cell::kHasCell + projected) * state_row)) *
@@ -217,7 +218,7 @@ void backward_chunk(const void* chunk_) {
                 });
             }
             multiply<T>(chunk.w_hr, {chunk.totals + samples.row(t, 0) * s.output,
-                                     samples.step * s.output, rows, gm, state_row, nullptr, false});
+                                     samples.step * s.output, rows, gm, state_row, nullptr, false}, shared);
         }
         T* const gates = chunk.gates + samples.row(t, 0) * chunk.gates_row;
         const int64_t gates_step = samples.step * chunk.gates_row;
@@ -240,11 +241,11 @@ void backward_chunk(const void* chunk_) {
         }
         if constexpr (Cell::kHasHidden) {
             multiply<T>(chunk.w_hh, 0, 2 * size,
-                        {gates, gates_step, rows, gh, h_row, nullptr, true});
+                        {gates, gates_step, rows, gh, h_row, nullptr, true}, shared);
             multiply<T>(chunk.w_hh, 2 * size, size,
-                        {gates + 3 * size, gates_step, rows, gh, h_row, nullptr, true});
+                        {gates + 3 * size, gates_step, rows, gh, h_row, nullptr, true}, shared);
         } else {
-            multiply<T>(chunk.w_hh, {gates, gates_step, rows, gh, h_row, nullptr, false});
+            multiply<T>(chunk.w_hh, {gates, gates_step, rows, gh, h_row, nullptr, false}, shared);
         }
     }
     give_states(samples, gh, h_row, a.gh0, s.output);
