@@ -6,6 +6,8 @@
 // two vectors (as in gemm/) would leave the FMA units waiting for their own results. Panels are
 // outside, rows inside: some panels stay in the first-level cache while all rows pass.
 //
+// Meanwhile each tile fetches a part of the next panels.
+//
 // Floor: rows * columns * k / (2 * lanes) cycles; one load of each weight from the second-level
 // cache.
 #pragma once
@@ -51,15 +53,14 @@ struct RowsProduct {
     bool accumulate;
 };
 
-// What a tile fetches while it computes: `step` bytes more at each k.
+// The memory that a tile fetches while it computes: `step` bytes further at each k.
 struct Ahead {
     const char* at;
     int64_t step;
 };
 
 template <class T, int Rows, int Panels>
-void product_tile(const T* b, int64_t panel_step, int64_t k, const RowsProduct<T>& p,
-                  Ahead ahead) {
+void product_tile(const T* b, int64_t panel_step, int64_t k, const RowsProduct<T>& p, Ahead ahead) {
     constexpr int lanes = kLanes<T>;
     Vec<T> acc[Rows][Panels];
 #pragma GCC unroll 8
@@ -167,7 +168,8 @@ void packed_product(const PackedWeights<T>& w, int64_t k0, int64_t k, RowsProduc
             const int64_t panels = (group + 1) * w.panels / groups - panel;
             const T* const b = w.data + panel * step + (k0 + begin) * lanes;
             const int64_t share = panels * depth * lanes * int64_t{sizeof(T)} / tiles;
-            const char* const next = reinterpret_cast<const char*>(b + panels * step);
+            const bool more = tiles > 1 && group + 1 < groups;
+            const char* const next = reinterpret_cast<const char*>(b + (more ? panels * step : 0));
             for (int64_t tile = 0; tile < tiles; ++tile) {
                 const int64_t i0 = tile * p.rows / tiles, rows = (tile + 1) * p.rows / tiles - i0;
                 const int64_t column = panel * lanes;
@@ -175,7 +177,8 @@ void packed_product(const PackedWeights<T>& w, int64_t k0, int64_t k, RowsProduc
                     b, step, depth,
                     {p.a + i0 * p.a_row + begin, p.a_row, rows, p.c + i0 * p.c_row + column,
                      p.c_row, p.bias && piece == 0 ? p.bias + column : nullptr,
-                     p.accumulate || piece > 0}, {next + tile * share, (share + depth - 1) / depth});
+                     p.accumulate || piece > 0},
+                    {next + tile * share, (share + depth - 1) / depth});
             }
         }
     }

@@ -144,9 +144,11 @@ void forward_chunk(const void* chunk_) {
                        sums_row;
         };
         for (int64_t t = t0; t < t0 + (even ? 1 : turns); ++t)
-            multiply<T>(chunk.w_ih, {a.x + samples.row(t, 0) * s.input, samples.step * s.input,
-                                     even ? samples.between(t0, turns) : samples.at(t), sums_of(t),
-                                     sums_row, chunk.bias, false}, shared);
+            multiply<T>(chunk.w_ih,
+                        {a.x + samples.row(t, 0) * s.input, samples.step * s.input,
+                         even ? samples.between(t0, turns) : samples.at(t), sums_of(t), sums_row,
+                         chunk.bias, false},
+                        shared);
         for (int64_t turn = turn0; turn < turn0 + turns; ++turn) {
             const int64_t t = samples.time(turn), rows = samples.at(t);
             if (rows == 0)
@@ -168,7 +170,8 @@ void forward_chunk(const void* chunk_) {
                 }
             });
             if (projected) {
-                multiply<T>(chunk.w_hr, {to_project, state_row, rows, h, h_row, nullptr, false}, shared);
+                multiply<T>(chunk.w_hr, {to_project, state_row, rows, h, h_row, nullptr, false},
+                            shared);
                 for (int64_t i = 0; i < rows; ++i)
                     copy_row(a.y + samples.row(t, i) * s.output, h + i * h_row, s.output);
             }
@@ -217,8 +220,10 @@ void backward_chunk(const void* chunk_) {
                     put(total + j, g, n);
                 });
             }
-            multiply<T>(chunk.w_hr, {chunk.totals + samples.row(t, 0) * s.output,
-                                     samples.step * s.output, rows, gm, state_row, nullptr, false}, shared);
+            multiply<T>(chunk.w_hr,
+                        {chunk.totals + samples.row(t, 0) * s.output, samples.step * s.output, rows,
+                         gm, state_row, nullptr, false},
+                        shared);
         }
         T* const gates = chunk.gates + samples.row(t, 0) * chunk.gates_row;
         const int64_t gates_step = samples.step * chunk.gates_row;
