@@ -41,7 +41,8 @@ FASTNN_INLINE int64_t panel_step(int64_t k) {
     return rnn_panel_step(k, kLanes<T>, sizeof(T));
 }
 
-// C = A B + bias, or C += A B (then without a bias), for `rows` rows; C's rows hold whole vectors.
+// C = A B + bias, or C += A B (then without a bias), for `rows` rows of each of `steps` steps; C's
+// rows hold whole vectors.
 template <class T>
 struct RowsProduct {
     const T* a;
@@ -51,6 +52,7 @@ struct RowsProduct {
     int64_t c_row;
     const T* bias; // of the columns, or null
     bool accumulate;
+    int64_t steps = 1, a_step = 0, c_step = 0;
 };
 
 // The memory that a tile fetches while it computes: `step` bytes further at each k.
@@ -161,24 +163,29 @@ void packed_product(const PackedWeights<T>& w, int64_t k0, int64_t k, RowsProduc
     // Evenly: a last panel by itself would keep the FMA units waiting.
     const int64_t groups = (w.panels + most_panels - 1) / most_panels;
     const int64_t step = panel_step<T>(w.k), pieces = (k + most_depth - 1) / most_depth;
+    const int64_t all_tiles = tiles * p.steps;
     for (int64_t piece = 0; piece < pieces; ++piece) {
         const int64_t begin = piece * k / pieces, depth = (piece + 1) * k / pieces - begin;
         for (int64_t group = 0; group < groups; ++group) {
-            const int64_t panel = group * w.panels / groups;
+            const int64_t panel = group * w.panels / groups, column = panel * lanes;
             const int64_t panels = (group + 1) * w.panels / groups - panel;
             const T* const b = w.data + panel * step + (k0 + begin) * lanes;
-            const int64_t share = panels * depth * lanes * int64_t{sizeof(T)} / tiles;
-            const bool more = tiles > 1 && group + 1 < groups;
-            const char* const next = reinterpret_cast<const char*>(b + (more ? panels * step : 0));
-            for (int64_t tile = 0; tile < tiles; ++tile) {
-                const int64_t i0 = tile * p.rows / tiles, rows = (tile + 1) * p.rows / tiles - i0;
-                const int64_t column = panel * lanes;
-                kProductTiles<T>.of[rows - 1][panels - 1](
-                    b, step, depth,
-                    {p.a + i0 * p.a_row + begin, p.a_row, rows, p.c + i0 * p.c_row + column,
-                     p.c_row, p.bias && piece == 0 ? p.bias + column : nullptr,
-                     p.accumulate || piece > 0},
-                    {next + tile * share, (share + depth - 1) / depth});
+            const int64_t share = panels * depth * lanes * int64_t{sizeof(T)} / all_tiles;
+            const bool more = all_tiles > 1 && group + 1 < groups;
+            const char* next = reinterpret_cast<const char*>(b + (more ? panels * step : 0));
+            for (int64_t s = 0; s < p.steps; ++s) {
+                for (int64_t tile = 0; tile < tiles; ++tile) {
+                    const int64_t i0 = tile * p.rows / tiles,
+                                  rows = (tile + 1) * p.rows / tiles - i0;
+                    kProductTiles<T>.of[rows - 1][panels - 1](
+                        b, step, depth,
+                        {p.a + s * p.a_step + i0 * p.a_row + begin, p.a_row, rows,
+                         p.c + s * p.c_step + i0 * p.c_row + column, p.c_row,
+                         p.bias && piece == 0 ? p.bias + column : nullptr,
+                         p.accumulate || piece > 0},
+                        {next, (share + depth - 1) / depth});
+                    next += share;
+                }
             }
         }
     }

@@ -5,7 +5,7 @@
 // samples 0 .. sizes[t] - 1, and sizes never grow.
 //
 // Samples do not meet before the weights' gradients, so threads share samples, not steps: a chunk
-// is every `chunks`-th sample and runs through all steps by itself, with nothing to wait for. In a
+// is some of the samples and runs through all steps by itself, with nothing to wait for. In a
 // chunk some steps' products with weight_ih are made at once, as many as stay in the second-level
 // cache; then each step adds its product with weight_hh, and the gates, the cell and the state are
 // one pass over that step's rows. Both weights are packed once, for all chunks. Without gradients

@@ -28,10 +28,14 @@ int64_t scratch_row(int64_t columns) {
 // C (+)= A B (+ bias) with rows [k0, k0 + k) of the weights. Threads share the columns where there
 // are so many weights that reading them takes long, if this is the only chunk.
 template <class T>
-void multiply(const RnnWeights<T>& w, int64_t k0, int64_t k, const RowsProduct<T>& p, bool shared) {
+void multiply(const RnnWeights<T>& w, int64_t k0, int64_t k, RowsProduct<T> p, bool shared) {
+    if (p.a_step == p.rows * p.a_row && p.c_step == p.rows * p.c_row) { // steps without gaps
+        p.rows *= p.steps;
+        p.steps = 1;
+    }
     if (w.packed) {
         const int64_t panels = rnn_padded(w.columns, kLanes<T>) / kLanes<T>;
-        const int64_t work = k * w.columns * max64(kReadRows, p.rows);
+        const int64_t work = k * w.columns * max64(kReadRows, p.steps * p.rows);
         const int64_t parts =
             shared ? max64(1, min64(min64(panels, kMostParts), work / kPartWork)) : 1;
         return parallel_for(parts, [&](int64_t part) {
@@ -44,11 +48,23 @@ void multiply(const RnnWeights<T>& w, int64_t k0, int64_t k, const RowsProduct<T
                            k0, k, columns);
         });
     }
-    GemmArgs<T> g{p.rows, w.columns, k,   p.a,     p.a_row, 1, w.data + k0 * w.row,
-                  w.row,  w.column,  p.c, p.c_row, 1};
-    g.column_bias = p.bias;
-    g.accumulate = p.accumulate;
-    gemm(g);
+    for (int64_t step = 0; step < p.steps; ++step) {
+        GemmArgs<T> g{p.rows,
+                      w.columns,
+                      k,
+                      p.a + step * p.a_step,
+                      p.a_row,
+                      1,
+                      w.data + k0 * w.row,
+                      w.row,
+                      w.column,
+                      p.c + step * p.c_step,
+                      p.c_row,
+                      1};
+        g.column_bias = p.bias;
+        g.accumulate = p.accumulate;
+        gemm(g);
+    }
 }
 
 template <class T>
@@ -56,17 +72,24 @@ void multiply(const RnnWeights<T>& w, const RowsProduct<T>& p, bool shared) {
     multiply(w, 0, w.k, p, shared);
 }
 
-// The samples chunk, chunk + chunks, ... of a sequence, in the order of computation.
+// The samples of a chunk, in the order of computation. Where all are equally long, neighbours: what
+// a thread writes lies together, and no prefetcher takes lines from the others. Else chunk,
+// chunk + chunks, ..., as long ones come first.
 struct Samples {
     const RnnShape& shape;
+    bool uniform;
     int64_t first, step;
     int64_t count; // in the longest step
 
     Samples(const RnnShape& s, int64_t chunk, int64_t chunks)
-        : shape(s), first(chunk), step(chunks), count(alive(s.samples)) {}
+        : shape(s), uniform(s.rows == s.steps * s.samples) {
+        first = uniform ? chunk * s.samples / chunks : chunk;
+        step = uniform ? 1 : chunks;
+        count = uniform ? (chunk + 1) * s.samples / chunks - first : alive(s.samples);
+    }
 
     int64_t alive(int64_t samples) const {
-        return samples > first ? (samples - first + step - 1) / step : 0;
+        return uniform ? count : samples > first ? (samples - first + step - 1) / step : 0;
     }
     int64_t time(int64_t turn) const { return shape.reverse ? shape.steps - 1 - turn : turn; }
     int64_t at(int64_t t) const { return alive(shape.sizes[t]); }
@@ -76,7 +99,7 @@ struct Samples {
     // Whether the rows of `turns` steps from t on are evenly spaced, and how many they are then.
     bool even(int64_t t, int64_t turns) const {
         const int64_t most = shape.sizes[t];
-        return step == 1 || (most == shape.sizes[t + turns - 1] && most % step == 0);
+        return !uniform && (step == 1 || (most == shape.sizes[t + turns - 1] && most % step == 0));
     }
     int64_t between(int64_t t, int64_t turns) const {
         return (shape.offsets[t + turns - 1] + shape.sizes[t + turns - 1] - shape.offsets[t]) /
@@ -136,18 +159,19 @@ void forward_chunk(const void* chunk_) {
     for (int64_t turn0 = 0; turn0 < s.steps; turn0 += steps_at_once) {
         const int64_t turns = min64(steps_at_once, s.steps - turn0);
         const int64_t t0 = min64(samples.time(turn0), samples.time(turn0 + turns - 1));
-        // Evenly spaced over the steps, the rows of all of them are one product.
-        const bool even = samples.even(t0, turns);
+        // Rows evenly spaced, in each step or over the steps, are one product.
+        const bool even = samples.even(t0, turns), each = !samples.uniform && !even;
         const auto sums_of = [&](int64_t t) {
             return sums +
                    (even ? (s.offsets[t] - s.offsets[t0]) / samples.step : (t - t0) * count) *
                        sums_row;
         };
-        for (int64_t t = t0; t < t0 + (even ? 1 : turns); ++t)
+        for (int64_t t = t0; t < t0 + (each ? turns : 1); ++t)
             multiply<T>(chunk.w_ih,
                         {a.x + samples.row(t, 0) * s.input, samples.step * s.input,
                          even ? samples.between(t0, turns) : samples.at(t), sums_of(t), sums_row,
-                         chunk.bias, false},
+                         chunk.bias, false, samples.uniform ? turns : 1, s.samples * s.input,
+                         count * sums_row},
                         shared);
         for (int64_t turn = turn0; turn < turn0 + turns; ++turn) {
             const int64_t t = samples.time(turn), rows = samples.at(t);
