@@ -19,11 +19,11 @@ bool consecutive(const int64_t* offsets) {
     return offsets[1] == offsets[0] + 1 && offsets[2] == offsets[0] + 2;
 }
 
-// 3 x 3 neighbouring taps, from pixel to pixel.
+// 3 x 3 neighbouring taps.
 template <class T>
-bool is_square(const TapConv<T>& c) {
-    return c.taps_y == 3 && c.taps_x == 3 && c.step_y == 1 && c.step_x == 1 && consecutive(c.dy) &&
-           consecutive(c.dx) && c.dest.n > 0;
+bool is_square(const TapConv<T>& c, int64_t stride = 1) {
+    return c.taps_y == 3 && c.taps_x == 3 && c.step_y == stride && c.step_x == stride &&
+           consecutive(c.dy) && consecutive(c.dx) && c.dest.n > 0;
 }
 
 template <class T>
@@ -94,6 +94,9 @@ void run(const TapConv<float>& conv) {
     else if (is_square(conv) && conv.groups == 1 &&
              winograd_suits(conv.source.c, conv.dest.c, conv.dest.h, conv.dest.w))
         winograd_kernels().convolve(conv);
+    else if (is_square(conv, 2) && conv.groups == 1 &&
+             winograd_strided_suits(conv.source.c, conv.dest.c, conv.dest.h, conv.dest.w))
+        winograd_strided_kernels().convolve(conv);
     else if (is_product(conv))
         product(conv);
     else if (planar_kernels().suit_f32(conv))

@@ -11,8 +11,14 @@ struct WinogradKernels {
 };
 FASTNN_KERNEL_TABLE(WinogradKernels, winograd_kernels)
 
+struct WinogradStridedKernels {
+    void (*convolve)(const TapConv<float>&); // stride 2
+};
+FASTNN_KERNEL_TABLE(WinogradStridedKernels, winograd_strided_kernels)
+
 // Below this many channels on either side the transforms cost more than they save.
 inline constexpr int64_t kWinogradChannels = 8;
+inline constexpr int64_t kStridedChannels = 16; // stride 2
 // Transformed weights are four times the weights: beyond this they are better not read so often.
 inline constexpr int64_t kWinogradWeights = 512 * 512;
 
@@ -24,6 +30,13 @@ inline bool winograd_suits(int64_t in, int64_t out, int64_t h, int64_t w) {
     const int64_t tiles = ((h + 3) / 4) * ((w + 3) / 4);
     return in >= kWinogradChannels && out >= kWinogradChannels && in * out <= kWinogradWeights &&
            36 * tiles * 3 <= 9 * h * w * 2;
+}
+
+// The same for stride 2, whose tiles are 2 x 2 and whose terms are 25 of 36.
+inline bool winograd_strided_suits(int64_t in, int64_t out, int64_t h, int64_t w) {
+    const int64_t tiles = ((h + 1) / 2) * ((w + 1) / 2);
+    return in >= kStridedChannels && out >= kStridedChannels && in * out <= kWinogradWeights &&
+           25 * tiles * 5 <= 9 * h * w * 4;
 }
 
 } // namespace fastnn

@@ -39,11 +39,7 @@
 // all weights transformed before.
 #include "conv/winograd.h"
 
-#include "conv/patch.h"
-#include "core/buffer_pool.h"
-#include "core/integers.h"
-#include "core/parallel.h"
-#include "gemm/micro_kernel.h"
+#include "conv/winograd_tiles.h"
 
 namespace fastnn::FASTNN_ISA {
 namespace {
@@ -53,29 +49,15 @@ constexpr int64_t kConvolveBytes = 450 << 10; // of the transforms of a chunk, a
 constexpr int64_t kGradientBytes = 900 << 10;
 constexpr int64_t kMostTiles = 96;
 constexpr int64_t kManyWeights = 1 << 15; // their transforms fill the second-level cache
-constexpr int64_t kWeightGrain = 64;      // channels of a panel, whose weights a thread transforms
 constexpr int64_t kChunkWork = 1 << 18;   // multiplications that are worth a chunk
 constexpr int64_t kChunks = 16;           // chunks wanted of so many
 constexpr int64_t kChunkTiles = 12;       // fewer are not worth the weights' way from the cache
 constexpr int64_t kSharedWork = 1 << 19;  // multiplications of an element that are worth a thread
 constexpr int64_t kOnceChannels = 128;    // of weights that are transformed where they are read
 constexpr int64_t kOnceBlocks = 8;        // of their panels
-constexpr int64_t kAhead = 8;             // channels whose weights are fetched ahead
 constexpr int64_t kFewParts = 4, kChunksOfPart = 4;
 constexpr int64_t kSumBytes = 8 << 20; // for the sums of the parts of a weight gradient
 constexpr int64_t kMostParts = 16;
-
-using V = Vec<float>;
-constexpr int64_t kLane = kLanes<float>;
-
-constexpr int64_t whole_vectors(int64_t n) {
-    return ceil_div(n, kLane) * kLane;
-}
-// From element to element: an odd number of cache lines, so that the 36 lines that a transform
-// reads or writes at once lie in as many sets of the first-level cache.
-constexpr int64_t element_stride(int64_t floats) {
-    return (ceil_div(floats, 16) | 1) * 16;
-}
 
 // So many that their transforms take so many bytes; but where all that belongs to the weights does
 // not fit in the second-level cache, enough to be worth its way there.
@@ -178,91 +160,6 @@ FASTNN_INLINE void store_elements(float* to, int64_t element, const V (&t)[6]) {
 
 // -- the parts of both algorithms --
 
-// Rows of tiles, of all images one after the other.
-struct Tiles {
-    int64_t y, x;        // in an image
-    int64_t rows;        // of tiles, in all
-    int64_t chunk_rows;  // in a chunk
-    int64_t last_column; // where the last tile of a row begins
-
-    // With `inside`, the last tile of a row overlaps the one before rather than the image's edge.
-    Tiles(int64_t n, int64_t h, int64_t w, bool inside, int64_t tiles_of_chunk)
-        : y(ceil_div(h, kTile)), x(ceil_div(w, kTile)), rows(n * y),
-          chunk_rows(max64(1, tiles_of_chunk / x)),
-          last_column(inside ? max64(0, w - kTile) : (x - 1) * kTile) {}
-    int64_t most() const { return chunk_rows * x; }
-    int64_t column(int64_t tile) const { return min64(tile * kTile, last_column); }
-};
-
-// The pixels under a chunk's tiles, channels last: the image itself where it lies so, else a copy,
-// made of all that a chunk needs of one image at once.
-class Pixels {
-  public:
-    Pixels(const Image<const float>& image, const Tiles& tiles, int64_t reach)
-        : image_(image), tiles_(tiles), reach_(reach), pitch_(whole_vectors(image.c)),
-          direct_(image.c_stride == 1 && image.c % kLane == 0),
-          copy_(static_cast<size_t>(direct_ ? 0 : most_rows() * image.w * pitch_) * sizeof(float)),
-          outside_(static_cast<size_t>(pitch_) * sizeof(float)) {
-        zero(outside_.as<float>(), pitch_);
-    }
-
-    int64_t pitch() const { return pitch_; }
-
-    // Prepares tile rows [row, end) as far as they are in one image, and returns where they end.
-    int64_t prepare(int64_t row, int64_t end, int64_t dy) {
-        const int64_t n = row / tiles_.y, first = row % tiles_.y;
-        const int64_t count = min64(end - row, tiles_.y - first);
-        top_ = max64(0, first * kTile + dy);
-        const int64_t bottom = min64(image_.h, (first + count - 1) * kTile + dy + reach_);
-        if (direct_) {
-            base_ = image_.data + n * image_.n_stride + top_ * image_.h_stride;
-            h_stride_ = image_.h_stride;
-            w_stride_ = image_.w_stride;
-        } else {
-            if (bottom > top_)
-                copy_window(copy_.as<float>(), image_, n, 0, image_.c,
-                            Window{top_, 0, bottom - top_, image_.w, pitch_});
-            base_ = copy_.as<float>();
-            h_stride_ = image_.w * pitch_;
-            w_stride_ = pitch_;
-        }
-        return row + count;
-    }
-
-    // Whether the square at (y, x) lies in the image.
-    bool inside(int64_t side, int64_t y, int64_t x) const {
-        return y >= 0 && y + side <= image_.h && x >= 0 && x + side <= image_.w;
-    }
-    // The pixel (y, x) of the prepared image.
-    const float* pixel(int64_t y, int64_t x) const {
-        return base_ + (y - top_) * h_stride_ + x * w_stride_;
-    }
-    int64_t h_stride() const { return h_stride_; }
-    int64_t w_stride() const { return w_stride_; }
-
-    // The pixels of the square at (y, x), zeros outside of the image.
-    template <int Side>
-    void square(int64_t y, int64_t x, const float* (&pixels)[Side * Side]) const {
-        for (int i = 0; i < Side; ++i)
-            for (int j = 0; j < Side; ++j)
-                pixels[i * Side + j] =
-                    inside(1, y + i, x + j) ? pixel(y + i, x + j) : outside_.as<float>();
-    }
-
-  private:
-    int64_t most_rows() const {
-        return min64(image_.h, (min64(tiles_.chunk_rows, tiles_.y) - 1) * kTile + reach_);
-    }
-
-    const Image<const float>& image_;
-    const Tiles& tiles_;
-    const int64_t reach_, pitch_;
-    const bool direct_;
-    const Scratch copy_, outside_;
-    const float* base_ = nullptr;
-    int64_t top_ = 0, h_stride_ = 0, w_stride_ = 0;
-};
-
 // Transforms the Side x Side pixels of each tile of a chunk to [element][tile][channel], the
 // channels filled up to whole vectors.
 template <int Side, class Apply>
@@ -270,35 +167,17 @@ FASTNN_INLINE void transform_tiles(const Apply& apply, Pixels& source, int64_t d
                                    const Tiles& tiles, int64_t begin, int64_t end, float* to,
                                    int64_t element) {
     const int64_t pitch = source.pitch();
-    const auto all_channels = [&](const auto& read) __attribute__((always_inline)) {
-        for (int64_t c = 0; c < pitch; c += kLane) {
-            transform<Side, kReach>(
-                apply, [&](int i, int j) __attribute__((always_inline)) { return read(i, j, c); },
-                [&](int i, const V(&row)[6]) __attribute__((always_inline)) {
-                    store_elements(to + c + i * 6 * element, element, row);
-                });
-        }
-    };
-    for (int64_t row = begin; row < end;) {
-        const int64_t stop = source.prepare(row, end, dy);
-        const int64_t h = source.h_stride(), w = source.w_stride();
-        for (int64_t y = row % tiles.y * kTile + dy; row < stop; ++row, y += kTile)
-            for (int64_t tile = 0; tile < tiles.x; ++tile, to += pitch) {
-                const int64_t x = tiles.column(tile) + dx;
-                if (source.inside(Side, y, x)) {
-                    const float* corner = source.pixel(y, x);
-                    all_channels([&](int i, int j, int64_t c) __attribute__((always_inline)) {
-                        return load(corner + i * h + j * w + c);
+    for_tiles<Side>(
+        source, dy, dx, tiles, begin, end, [&](const auto& read) __attribute__((always_inline)) {
+            for (int64_t c = 0; c < pitch; c += kLane)
+                transform<Side, kReach>(
+                    apply,
+                    [&](int i, int j) __attribute__((always_inline)) { return read(i, j, c); },
+                    [&](int i, const V(&row)[6]) __attribute__((always_inline)) {
+                        store_elements(to + c + i * 6 * element, element, row);
                     });
-                } else {
-                    const float* pixels[Side * Side];
-                    source.square<Side>(y, x, pixels);
-                    all_channels([&](int i, int j, int64_t c) __attribute__((always_inline)) {
-                        return load(pixels[i * Side + j] + c);
-                    });
-                }
-            }
-    }
+            to += pitch;
+        });
 }
 
 void transform_source(Pixels& source, int64_t dy, int64_t dx, const Tiles& tiles, int64_t begin,
@@ -317,118 +196,23 @@ void transform_gradient(Pixels& g, const Tiles& tiles, int64_t begin, int64_t en
 
 // -- convolution --
 
-// The taps of a pair of channels, in memory and in a buffer.
-struct Taps {
-    int64_t at[9];   // from the weight of the first tap in memory, of tap (i, j) at i * 3 + j
-    int64_t slot[9]; // where it goes
-    bool compact;    // they are 9 neighbours, in any order
-
-    explicit Taps(const TapConv<float>& conv) : compact(true) {
-        for (int64_t tap = 0; tap < 9; ++tap) {
-            at[tap] = conv.weight_y[tap / 3] + conv.weight_x[tap % 3];
-            compact = compact && at[tap] < 9;
-        }
-        for (int64_t tap = 0; tap < 9; ++tap)
-            slot[tap] = compact ? at[tap] : tap;
-    }
-
-    // A vector of `count` output channels for each.
-    FASTNN_INLINE void read(const float* weight, int64_t stride, int64_t count,
-                            float (&to)[9 * kLane]) const {
-        if constexpr (kLane < 9)
-            if (compact && count == kLane) {
-                for (int64_t first = 0;; first = min64(first + kLane, 9 - kLane)) {
-                    V square[kLane];
-#pragma GCC unroll 8
-                    for (int lane = 0; lane < kLane; ++lane)
-                        square[lane] = load(weight + lane * stride + first);
-                    transpose(square);
-#pragma GCC unroll 8
-                    for (int tap = 0; tap < kLane; ++tap)
-                        store(to + (first + tap) * kLane, square[tap]);
-                    if (first == 9 - kLane)
-                        return;
-                }
-            }
-        for (int64_t tap = 0; tap < 9; ++tap)
-            for (int64_t lane = 0; lane < kLane; ++lane)
-                to[slot[tap] * kLane + lane] = lane < count ? weight[at[tap] + lane * stride] : 0;
-    }
-};
-
-// The channels [begin, end) of a panel of `width` output channels from o0 on, to
-// [element][c][width].
-FASTNN_INLINE void transform_panel(const TapConv<float>& conv, const Taps& taps, int64_t o0,
-                                   int64_t width, int64_t begin, int64_t end, float* to,
-                                   int64_t element) {
-    for (int64_t c = begin; c < end; ++c, to += width)
-        for (int64_t o = 0; o < width; o += kLane) {
-            const int64_t ahead = min64(c + kAhead, conv.source.c - 1);
-            for (int64_t lane = 0; lane < min64(kLane, conv.dest.c - o0 - o); ++lane)
-                __builtin_prefetch(conv.weight + (o0 + o + lane) * conv.weight_o +
-                                   ahead * conv.weight_c);
-            float weights[9 * kLane];
-            taps.read(conv.weight + (o0 + o) * conv.weight_o + c * conv.weight_c, conv.weight_o,
-                      min64(kLane, conv.dest.c - o0 - o), weights);
-            float* const target = to + o;
-            transform<3, 6>([](const V(&w)[3], V(&t)[6])
-                                __attribute__((always_inline)) { weight_transform(w, t); },
-                            [&](int i, int j) __attribute__((always_inline)) {
-                                return load(weights + taps.slot[i * 3 + j] * kLane);
-                            },
-                            [&](int i, const V(&row)[6]) __attribute__((always_inline)) {
-                                store_elements(target + i * 6 * element, element, row);
-                            });
-        }
+// G w G^T of one pair of vectors, row by row: what two rows share is computed once, and all of it
+// stays in registers.
+FASTNN_INLINE void transform_weight(const V (&w)[9], float* to, int64_t element) {
+    const auto row = [&](int64_t i, const V& a, const V& b, const V& c)
+                         __attribute__((always_inline)) {
+                             V t[6];
+                             weight_transform({a, b, c}, t);
+                             store_elements(to + i * 6 * element, element, t);
+                         };
+    V column[3][6];
+#pragma GCC unroll 3
+    for (int j = 0; j < 3; ++j)
+        weight_transform({w[j], w[3 + j], w[6 + j]}, column[j]);
+#pragma GCC unroll 6
+    for (int i = 0; i < 6; ++i)
+        row(i, column[0][i], column[1][i], column[2][i]);
 }
-
-constexpr int64_t panel_width(int64_t out, int64_t o0) {
-    return min64(kTileColumns<float>, whole_vectors(out - o0));
-}
-
-// To [element][panel][c][channels of the panel].
-void transform_weights(const TapConv<float>& conv, int64_t panels, float* to, int64_t element) {
-    const int64_t in = conv.source.c, panel_size = in * kTileColumns<float>;
-    const Taps taps(conv);
-    parallel_range(panels * in, kWeightGrain, [&](int64_t begin, int64_t end) {
-        while (begin < end) {
-            const int64_t panel = begin / in, c = begin % in;
-            const int64_t last = min64(in, c + end - begin);
-            const int64_t o0 = panel * kTileColumns<float>, width = panel_width(conv.dest.c, o0);
-            transform_panel(conv, taps, o0, width, c, last, to + panel * panel_size + c * width,
-                            element);
-            begin += last - c;
-        }
-    });
-}
-
-// 4 pixels of kLane channels, of which `count` exist, to an image whose rows are contiguous.
-FASTNN_INLINE void store_planar(float* to, int64_t c_stride, V (&pixels)[kTile], int64_t count) {
-    typedef float Four __attribute__((vector_size(16)));
-    constexpr auto lanes = std::make_integer_sequence<int, kLane>();
-    // Squares of 4 x 4: then vector i holds, four lanes each, the channels i, i + 4, ...
-    swap_blocks<2>(pixels[0], pixels[2], lanes);
-    swap_blocks<2>(pixels[1], pixels[3], lanes);
-    swap_blocks<1>(pixels[0], pixels[1], lanes);
-    swap_blocks<1>(pixels[2], pixels[3], lanes);
-#pragma GCC unroll 4
-    for (int64_t c = 0; c < kLane; c += 4)
-#pragma GCC unroll 4
-        for (int i = 0; i < 4; ++i)
-            if (count == kLane || c + i < count) {
-                Four four;
-                __builtin_memcpy(&four, reinterpret_cast<const float*>(&pixels[i]) + c,
-                                 sizeof four);
-                __builtin_memcpy(to + (c + i) * c_stride, &four, sizeof four);
-            }
-}
-
-// Where the results of a row of tiles go.
-struct Target {
-    float* data;
-    int64_t c_stride, h_stride, w_stride;
-    int64_t rows; // that exist
-};
 
 // Results of one row of tiles and the channels of [first, last), from [element][tile][o]: to pixels
 // with the channels last, in whole vectors, or to planes.
@@ -477,7 +261,8 @@ void convolve(const TapConv<float>& conv) {
     const int64_t fitting = tiles_of_chunk(kConvolveBytes, in_pitch, out_pitch);
     // Many weights for tiles of one chunk: transformed where they are read, some at a time.
     const bool once = in * out >= kManyWeights && all <= fitting && panels >= kOnceBlocks;
-    Tiles tiles(d.n, d.h, d.w, true, once ? all : min64(fitting, max64(kChunkTiles, all / wanted)));
+    Tiles tiles(kTile, 1, d.n, d.h, d.w, true,
+                once ? all : min64(fitting, max64(kChunkTiles, all / wanted)));
     const int64_t row_chunks = ceil_div(tiles.rows, tiles.chunk_rows);
     tiles.chunk_rows = ceil_div(tiles.rows, row_chunks); // as even as can be
     // Few tiles: panels are shared, and each block of them transforms the source for itself.
@@ -486,8 +271,11 @@ void convolve(const TapConv<float>& conv) {
     const int64_t weight_element = element_stride((once ? 1 : panels) * step * kTileColumns<float>);
     const size_t weight_bytes = static_cast<size_t>(kElements * weight_element) * sizeof(float);
     const Scratch weights(once ? 0 : weight_bytes);
+    const auto transformed = [&](const V(&w)[9], float* to) __attribute__((always_inline)) {
+        transform_weight(w, to, weight_element);
+    };
     if (!once)
-        transform_weights(conv, panels, weights.as<float>(), weight_element);
+        transform_weights(conv, weights.as<float>(), transformed);
     const Taps taps(conv);
     const int64_t source_element = element_stride(tiles.most() * in_pitch);
     const int64_t product_element = element_stride(tiles.most() * out_pitch);
@@ -542,7 +330,7 @@ void convolve(const TapConv<float>& conv) {
                 for (int64_t c = 0; c < in; c += step) {
                     const int64_t o = panel * kTileColumns<float>;
                     transform_panel(conv, taps, o, panel_width(out, o), c, min64(in, c + step),
-                                    own.as<float>(), weight_element);
+                                    own.as<float>(), transformed);
                     for (int64_t element = 0; element < kElements; ++element)
                         multiply(element, panel, c, own.as<float>() + element * weight_element);
                 }
@@ -605,7 +393,7 @@ void add_products(const float* sources, int64_t in, const float* gradients, int6
 void weight_gradient(const WeightGrad<float>& w) {
     const int64_t in = w.x.c, in_pitch = whole_vectors(in);
     const int64_t out = w.g.c, out_pitch = whole_vectors(out);
-    const Tiles tiles(w.g.n, w.g.h, w.g.w, false,
+    const Tiles tiles(kTile, 1, w.g.n, w.g.h, w.g.w, false,
                       tiles_of_chunk(kGradientBytes, in_pitch, out_pitch));
     const int64_t source_element = element_stride(tiles.most() * in_pitch);
     const int64_t gradient_element = element_stride(tiles.most() * out_pitch);

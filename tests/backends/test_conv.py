@@ -82,6 +82,11 @@ CASES = [
     Case((6, 130, 9, 9), 128, padding=(1, 1)),
     Case((1, 64, 8, 8), 72, padding=(1, 1)),  # few tiles: threads share output channels
     Case((4, 40, 8, 3), 70, padding=(1, 1)),
+    # Winograd's with stride 2: pairs of tiles, an overlapping last column, a narrow image, few tiles
+    Case((3, 20, 22, 24), 18, stride=(2, 2), padding=(1, 1)),
+    Case((1, 17, 40, 41), 19, stride=(2, 2), padding=(1, 1)),
+    Case((2, 16, 40, 4), 16, stride=(2, 2), padding=(1, 1)),
+    Case((1, 32, 16, 16), 64, stride=(2, 2), padding=(0, 1)),
     Case((0, 3, 8, 8), 4),
     Case((2, 3, 8, 8), 0),
     Case((2, 0, 8, 8), 4),
@@ -150,7 +155,7 @@ def test_layouts(isa: str, dtype: Any, rng: Any, case: Case) -> None:
     check_case(case, dtype, rng, layouts)
 
 
-@pytest.mark.parametrize("case", [*(CASES[i] for i in (0, 1, 4, 6, 19, 29))], ids=str)
+@pytest.mark.parametrize("case", [*(CASES[i] for i in (0, 1, 4, 6, 19, 29, 39))], ids=str)
 @pytest.mark.parametrize("layout", [lambda x: x, channels_last], ids=["nchw", "nhwc"])
 def test_threads(isa: str, dtype: Any, rng: Any, case: Case, layout: Callable[..., Any]) -> None:
     case = case._replace(x=(20, *case.x[1:]))

@@ -1,0 +1,277 @@
+// What Winograd's algorithms share: the tiles of a result, the pixels under them, and 3 x 3 weights
+// in vectors of output channels.
+#pragma once
+
+#include "conv/patch.h"
+#include "core/buffer_pool.h"
+#include "core/integers.h"
+#include "core/parallel.h"
+#include "gemm/micro_kernel.h"
+
+namespace fastnn::FASTNN_ISA {
+
+using V = Vec<float>;
+inline constexpr int64_t kLane = kLanes<float>;
+
+constexpr int64_t whole_vectors(int64_t n) {
+    return ceil_div(n, kLane) * kLane;
+}
+// From element to element: an odd number of cache lines, so that the lines that a transform reads
+// or writes at once lie in as many sets of the first-level cache.
+constexpr int64_t element_stride(int64_t floats) {
+    return (ceil_div(floats, 16) | 1) * 16;
+}
+// Of the panel of output channels that begins with o0.
+constexpr int64_t panel_width(int64_t out, int64_t o0) {
+    return min64(kTileColumns<float>, whole_vectors(out - o0));
+}
+
+// Rows of tiles, of all images one after the other.
+struct Tiles {
+    int64_t side;        // of a tile, in pixels of the result
+    int64_t step;        // from tile to tile, in pixels of the source
+    int64_t y, x;        // in an image
+    int64_t rows;        // of tiles, in all
+    int64_t chunk_rows;  // in a chunk
+    int64_t last_column; // where the last tile of a row begins
+
+    // With `inside`, the last tile of a row overlaps the one before rather than the image's edge.
+    Tiles(int64_t tile_side, int64_t stride, int64_t n, int64_t h, int64_t w, bool inside,
+          int64_t tiles_of_chunk)
+        : side(tile_side), step(tile_side * stride), y(ceil_div(h, side)), x(ceil_div(w, side)),
+          rows(n * y), chunk_rows(max64(1, tiles_of_chunk / x)),
+          last_column(inside ? max64(0, w - side) : (x - 1) * side) {}
+    int64_t most() const { return chunk_rows * x; }
+    int64_t column(int64_t tile) const { return min64(tile * side, last_column); }
+    int64_t source_column(int64_t tile) const { return column(tile) * (step / side); }
+};
+
+// The pixels under a chunk's tiles, channels last: the image itself where it lies so, else a copy,
+// made of all that a chunk needs of one image at once.
+class Pixels {
+  public:
+    Pixels(const Image<const float>& image, const Tiles& tiles, int64_t reach)
+        : image_(image), tiles_(tiles), reach_(reach), pitch_(whole_vectors(image.c)),
+          direct_(image.c_stride == 1 && image.c % kLane == 0),
+          copy_(static_cast<size_t>(direct_ ? 0 : most_rows() * image.w * pitch_) * sizeof(float)),
+          outside_(static_cast<size_t>(pitch_) * sizeof(float)) {
+        zero(outside_.as<float>(), pitch_);
+    }
+
+    int64_t pitch() const { return pitch_; }
+
+    // Prepares tile rows [row, end) as far as they are in one image, and returns where they end.
+    int64_t prepare(int64_t row, int64_t end, int64_t dy) {
+        const int64_t n = row / tiles_.y, first = row % tiles_.y;
+        const int64_t count = min64(end - row, tiles_.y - first);
+        top_ = max64(0, first * tiles_.step + dy);
+        const int64_t bottom = min64(image_.h, (first + count - 1) * tiles_.step + dy + reach_);
+        if (direct_) {
+            base_ = image_.data + n * image_.n_stride + top_ * image_.h_stride;
+            h_stride_ = image_.h_stride;
+            w_stride_ = image_.w_stride;
+        } else {
+            if (bottom > top_)
+                copy_window(copy_.as<float>(), image_, n, 0, image_.c,
+                            Window{top_, 0, bottom - top_, image_.w, pitch_});
+            base_ = copy_.as<float>();
+            h_stride_ = image_.w * pitch_;
+            w_stride_ = pitch_;
+        }
+        return row + count;
+    }
+
+    // Whether the square at (y, x) lies in the image.
+    bool inside(int64_t side, int64_t y, int64_t x) const {
+        return y >= 0 && y + side <= image_.h && x >= 0 && x + side <= image_.w;
+    }
+    // The pixel (y, x) of the prepared image.
+    const float* pixel(int64_t y, int64_t x) const {
+        return base_ + (y - top_) * h_stride_ + x * w_stride_;
+    }
+    int64_t h_stride() const { return h_stride_; }
+    int64_t w_stride() const { return w_stride_; }
+
+    // The pixels of the square at (y, x), zeros outside of the image.
+    template <int Side>
+    void square(int64_t y, int64_t x, const float* (&pixels)[Side * Side]) const {
+        for (int i = 0; i < Side; ++i)
+            for (int j = 0; j < Side; ++j)
+                pixels[i * Side + j] =
+                    inside(1, y + i, x + j) ? pixel(y + i, x + j) : outside_.as<float>();
+    }
+
+  private:
+    int64_t most_rows() const {
+        return min64(image_.h, (min64(tiles_.chunk_rows, tiles_.y) - 1) * tiles_.step + reach_);
+    }
+
+    const Image<const float>& image_;
+    const Tiles& tiles_;
+    const int64_t reach_, pitch_;
+    const bool direct_;
+    const Scratch copy_, outside_;
+    const float* base_ = nullptr;
+    int64_t top_ = 0, h_stride_ = 0, w_stride_ = 0;
+};
+
+// Calls body(read) for each tile of the rows [begin, end), where read(i, j, c) loads the channels
+// from c on of pixel (i, j) of the Side x Side under the tile; (dy, dx) is where those of the first
+// tile begin.
+template <int Side, class Body>
+FASTNN_INLINE void for_tiles(Pixels& source, int64_t dy, int64_t dx, const Tiles& tiles,
+                             int64_t begin, int64_t end, const Body& body) {
+    for (int64_t row = begin; row < end;) {
+        const int64_t stop = source.prepare(row, end, dy);
+        const int64_t h = source.h_stride(), w = source.w_stride();
+        for (int64_t y = row % tiles.y * tiles.step + dy; row < stop; ++row, y += tiles.step)
+            for (int64_t tile = 0; tile < tiles.x; ++tile) {
+                const int64_t x = tiles.source_column(tile) + dx;
+                if (source.inside(Side, y, x)) {
+                    const float* corner = source.pixel(y, x);
+                    body([&](int i, int j, int64_t c) __attribute__((always_inline)) {
+                        return load(corner + i * h + j * w + c);
+                    });
+                } else {
+                    const float* pixels[Side * Side];
+                    source.square<Side>(y, x, pixels);
+                    body([&](int i, int j, int64_t c) __attribute__((always_inline)) {
+                        return load(pixels[i * Side + j] + c);
+                    });
+                }
+            }
+    }
+}
+
+// The weights of kLane input by kLane output channels, as vectors of output channels:
+// [input channel][tap].
+inline constexpr int64_t kBlock = 9 * kLane;
+
+// The taps of a pair of channels, in memory and in a block.
+struct Taps {
+    int64_t at[9];   // from the weight of the first tap in memory, of tap (i, j) at i * 3 + j
+    int64_t slot[9]; // where it goes
+    bool compact;    // they are 9 neighbours, in any order
+
+    explicit Taps(const TapConv<float>& conv) : compact(true) {
+        for (int64_t tap = 0; tap < 9; ++tap) {
+            at[tap] = conv.weight_y[tap / 3] + conv.weight_x[tap % 3];
+            compact = compact && at[tap] < 9;
+        }
+        for (int64_t tap = 0; tap < 9; ++tap)
+            slot[tap] = compact ? at[tap] : tap;
+    }
+
+    // A block of `in` x `out` channels from `weight` on.
+    FASTNN_INLINE void read(const TapConv<float>& conv, const float* weight, int64_t in,
+                            int64_t out, float (&to)[kBlock * kLane]) const {
+        const int64_t o_stride = conv.weight_o;
+        if (compact && conv.weight_c == 9 && in == kLane && out == kLane) {
+            // All of an output channel is one run.
+#pragma GCC unroll 1
+            for (int64_t first = 0; first < kBlock; first += kLane)
+                turn(weight + first, o_stride, to + first * kLane);
+            return;
+        }
+        for (int64_t c = 0; c < in; ++c, weight += conv.weight_c) {
+            float* const pair = to + c * kBlock;
+            if constexpr (kLane < 9)
+                if (compact && out == kLane) {
+                    for (int64_t first = 0; first < 9 - kLane; first += kLane)
+                        turn(weight + first, o_stride, pair + first * kLane);
+                    turn(weight + 9 - kLane, o_stride, pair + (9 - kLane) * kLane);
+                    continue;
+                }
+            for (int64_t tap = 0; tap < 9; ++tap)
+                for (int64_t lane = 0; lane < kLane; ++lane)
+                    pair[slot[tap] * kLane + lane] =
+                        lane < out ? weight[at[tap] + lane * o_stride] : 0;
+        }
+    }
+
+  private:
+    static FASTNN_INLINE void turn(const float* from, int64_t stride, float* to) {
+        V square[kLane];
+#pragma GCC unroll 16
+        for (int i = 0; i < kLane; ++i) {
+            square[i] = load(from + i * stride);
+            __builtin_prefetch(from + i * stride + kBlock);
+        }
+        transpose(square);
+#pragma GCC unroll 16
+        for (int i = 0; i < kLane; ++i)
+            store(to + i * kLane, square[i]);
+    }
+};
+
+// The channels [begin, end) of a panel of `width` output channels from o0 on, to
+// [element][c][width]; write(w, to) transforms the 9 taps of a pair of vectors.
+template <class Write>
+FASTNN_INLINE void transform_panel(const TapConv<float>& conv, const Taps& taps, int64_t o0,
+                                   int64_t width, int64_t begin, int64_t end, float* to,
+                                   const Write& write) {
+    for (int64_t c = begin; c < end; c += kLane, to += kLane * width)
+        for (int64_t o = 0; o < width; o += kLane) {
+            const int64_t in = min64(kLane, end - c), out = min64(kLane, conv.dest.c - o0 - o);
+            const float* const weight = conv.weight + (o0 + o) * conv.weight_o + c * conv.weight_c;
+            float block[kBlock * kLane];
+            taps.read(conv, weight, in, out, block);
+            for (int64_t i = 0; i < in; ++i) {
+                V w[9];
+#pragma GCC unroll 9
+                for (int tap = 0; tap < 9; ++tap)
+                    w[tap] = load(block + i * kBlock + taps.slot[tap] * kLane);
+                write(w, to + i * width + o);
+            }
+        }
+}
+
+inline constexpr int64_t kWeightGrain =
+    64; // channels of a panel, whose weights a thread transforms
+
+// All weights, to [element][panel][c][channels of the panel].
+template <class Write>
+FASTNN_INLINE void transform_weights(const TapConv<float>& conv, float* to, const Write& write) {
+    const int64_t in = conv.source.c, panels = ceil_div(conv.dest.c, kTileColumns<float>);
+    const Taps taps(conv);
+    parallel_range(panels * in, kWeightGrain, [&](int64_t begin, int64_t end) {
+        while (begin < end) {
+            const int64_t panel = begin / in, c = begin % in;
+            const int64_t last = min64(in, c + end - begin);
+            const int64_t o0 = panel * kTileColumns<float>, width = panel_width(conv.dest.c, o0);
+            transform_panel(conv, taps, o0, width, c, last,
+                            to + panel * in * kTileColumns<float> + c * width, write);
+            begin += last - c;
+        }
+    });
+}
+
+// 4 pixels of kLane channels, of which `count` exist, to an image whose rows are contiguous.
+FASTNN_INLINE void store_planar(float* to, int64_t c_stride, V (&pixels)[4], int64_t count) {
+    typedef float Four __attribute__((vector_size(16)));
+    constexpr auto lanes = std::make_integer_sequence<int, kLane>();
+    // Squares of 4 x 4: then vector i holds, four lanes each, the channels i, i + 4, ...
+    swap_blocks<2>(pixels[0], pixels[2], lanes);
+    swap_blocks<2>(pixels[1], pixels[3], lanes);
+    swap_blocks<1>(pixels[0], pixels[1], lanes);
+    swap_blocks<1>(pixels[2], pixels[3], lanes);
+#pragma GCC unroll 4
+    for (int64_t c = 0; c < kLane; c += 4)
+#pragma GCC unroll 4
+        for (int i = 0; i < 4; ++i)
+            if (count == kLane || c + i < count) {
+                Four four;
+                __builtin_memcpy(&four, reinterpret_cast<const float*>(&pixels[i]) + c,
+                                 sizeof four);
+                __builtin_memcpy(to + (c + i) * c_stride, &four, sizeof four);
+            }
+}
+
+// Where the results of a row of tiles go.
+struct Target {
+    float* data;
+    int64_t c_stride, h_stride, w_stride;
+    int64_t rows; // that exist
+};
+
+} // namespace fastnn::FASTNN_ISA
