@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "conv/depthwise.h"
+#include "conv/few_outputs.h"
 #include "conv/planar.h"
 #include "conv/winograd.h"
 #include "core/buffer_pool.h"
@@ -82,6 +83,8 @@ void run(const TapConv<double>& conv) {
         depthwise_kernels().f64(conv);
     else if (is_product(conv))
         product(conv);
+    else if (few_outputs_kernels().suit_f64(conv))
+        few_outputs_kernels().f64(conv);
     else if (planar_kernels().suit_f64(conv))
         planar_kernels().f64(conv);
     else
@@ -99,6 +102,8 @@ void run(const TapConv<float>& conv) {
         winograd_strided_kernels().convolve(conv);
     else if (is_product(conv))
         product(conv);
+    else if (few_outputs_kernels().suit_f32(conv))
+        few_outputs_kernels().f32(conv);
     else if (planar_kernels().suit_f32(conv))
         planar_kernels().f32(conv);
     else
@@ -231,13 +236,14 @@ void run_residues(const Image<const T>& g, const T* weight, const ConvShape& sha
     }
 }
 
-// Residues of planes would be written one element at a time: some images at once are computed with
-// their channels last, and then turned.
+// Residues of planes would be written one element at a time, which counts where channels are many:
+// some images at once are computed with their channels last, and then turned.
 template <class T>
 void conv2d_input_grad(const Image<const T>& g, const T* weight, const ConvShape& shape,
                        const Image<T>& gx) {
     const int64_t size = gx.c * gx.h * gx.w;
-    if ((shape.stride_h == 1 && shape.stride_w == 1) || gx.c_stride == 1 || size == 0)
+    if ((shape.stride_h == 1 && shape.stride_w == 1) || gx.c_stride == 1 || gx.c <= kFewOutputs ||
+        size == 0)
         return run_residues(g, weight, shape, gx);
     const int64_t fitting = kTurnedBytes / (size * static_cast<int64_t>(sizeof(T)));
     const int64_t most = fitting < 1 ? 1 : fitting < gx.n ? fitting : gx.n;

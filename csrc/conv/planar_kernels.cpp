@@ -12,12 +12,12 @@
 // channels, 3 x 3 on 32 x 32, 18.0 us an image, 13.4 so; 16 to 6, 5 x 5 on 14 x 14, 15.0 and 14.0.
 //
 // Few output channels leave lanes of conv_kernels.cpp's tiles empty, too: `suit` estimates the
-// cycles of both. Of 216 shapes (1 to 32 channels either way, 8 to 28 pixels, 3 x 3 and 5 x 5) it
-// missed the faster by more than 7 % in 12, most of them of 8 pixels. 16 to 6 channels, 5 x 5 on 10
-// x 10 with all borders: 31 us an image with output channels on the lanes, 14 us here.
+// cycles of both (planes.h). Of 216 shapes (1 to 32 channels either way, 8 to 28 pixels, 3 x 3 and
+// 5 x 5) it missed the faster by more than 7 % in 12, most of them of 8 pixels. 16 to 6 channels, 5
+// x 5 on 10 x 10 with all borders: 31 us an image with output channels on the lanes, 14 us here.
 #include "conv/planar.h"
 
-#include "conv/patch.h"
+#include "conv/planes.h"
 #include "core/buffer_pool.h"
 #include "core/integers.h"
 #include "core/parallel.h"
@@ -28,34 +28,6 @@ namespace {
 
 constexpr int64_t kChunks = 16;        // chunks wanted of a large convolution
 constexpr double kChunkWork = 1 << 16; // multiplications that are worth a chunk
-
-// The source under some rows of the result: [h][c][pitch], of which the first w elements of a row
-// count, beginning at pixel (y, x) of the image.
-struct Planes {
-    int64_t y, x, h, w, pitch;
-};
-
-template <class T>
-void copy_planes(T* to, const Image<const T>& image, int64_t n, int64_t channel, int64_t c,
-                 const Planes& planes) {
-    const int64_t left = min64(planes.w, max64(0, -planes.x));
-    const int64_t end = max64(left, min64(planes.w, image.w - planes.x));
-    const T* from = image.data + n * image.n_stride + channel * image.c_stride + planes.x + left;
-    for (int64_t row = 0; row < planes.h; ++row) {
-        const int64_t y = planes.y + row;
-        const bool inside = y >= 0 && y < image.h && end > left;
-        for (int64_t i = 0; i < c; ++i, to += planes.pitch) {
-            if (!inside) {
-                zero(to, planes.pitch);
-                continue;
-            }
-            zero(to, left);
-            __builtin_memcpy(to + left, from + i * image.c_stride + y * image.h_stride,
-                             static_cast<size_t>(end - left) * sizeof(T));
-            zero(to + end, planes.pitch - end);
-        }
-    }
-}
 
 // [output channel][tap column][tap row][input channel]
 template <class T>
@@ -68,15 +40,6 @@ void pack_weights(T* to, const TapConv<T>& c) {
                 for (int64_t channel = 0; channel < in; ++channel)
                     *to++ = from[channel * c.weight_c + c.weight_y[i] + c.weight_x[j]];
     }
-}
-
-// Whether the rows that the taps of a column read follow each other.
-template <class T>
-bool joined(const TapConv<T>& c) {
-    bool joined = true;
-    for (int64_t i = 1; i < c.taps_y; ++i)
-        joined = joined && c.dy[i] == c.dy[i - 1] + 1;
-    return joined;
 }
 
 template <class T>
@@ -98,12 +61,10 @@ void compute(const TapConv<T>& c) {
     const int64_t most_rows = ceil_div(d.h, row_blocks);
     const int64_t width = d.w + c.taps_x - 1;
     const auto height = [&](int64_t rows) { return (rows - 1) * c.step_y + max_dy - min_dy + 1; };
-    // Rows a multiple of 256 bytes apart would share few sets of the first-level cache.
-    const bool crowded = width * static_cast<int64_t>(sizeof(T)) % 256 == 0;
-    const int64_t pitch = crowded ? width + kLanes<T> : width;
+    const int64_t pitch = plane_pitch<T>(width);
     const int64_t size = in * height(most_rows) * pitch;
     const int64_t k = in * c.taps_y * c.taps_x;
-    const int64_t columns_taps = joined(c) ? 1 : c.taps_y; // segments of a tap column
+    const int64_t columns_taps = rows_joined(c) ? 1 : c.taps_y; // segments of a tap column
     const Scratch packed(static_cast<size_t>(d.c * k) * sizeof(T));
     pack_weights(packed.as<T>(), c);
     const int64_t grain =
@@ -162,51 +123,27 @@ void compute(const TapConv<T>& c) {
 // pixels.
 template <class T>
 bool serves(const TapConv<T>& c) {
-    bool serves = c.source.w_stride == 1 && c.dest.w_stride == 1 && c.step_x == 1 && c.taps_y > 0 &&
-                  c.taps_x > 0 && (c.dest.c_stride != 1 || c.dest.c == 1);
-    for (int64_t j = 1; serves && j < c.taps_x; ++j)
-        serves = c.dx[j] == c.dx[j - 1] + 1;
-    return serves;
+    return c.source.w_stride == 1 && c.dest.w_stride == 1 && columns_joined(c) &&
+           (c.dest.c_stride != 1 || c.dest.c == 1);
 }
 
-// Cycles of one step in k of a tile: two FMAs, or two loads, of four cycles' latency.
-double step_cycles(int64_t rows, int64_t vectors) {
-    return static_cast<double>(max64(8, max64(rows * vectors, rows + vectors))) / 2;
-}
-
-// Estimated cycles for one image and group: here, less those of conv_kernels.cpp.
 template <class T>
-double more_cycles(const TapConv<T>& c) {
-    constexpr double kTile = 40;    // a call and the stores
-    constexpr double kSegment = 6;  // new pointers
-    constexpr double kTurned = 0.7; // an element turned between planes and channels last
-    constexpr double kCopied = 0.2; // an element of a plane
-    const int64_t in = c.source.c / c.groups, out = c.dest.c / c.groups;
-    const int64_t h = c.dest.h, w = c.dest.w;
-    const double source =
-        static_cast<double>(in * ((h - 1) * c.step_y + c.taps_y) * (w + c.taps_x));
-    const double steps = static_cast<double>(in * c.taps_y * c.taps_x);
-
+double cycles(const TapConv<T>& c) {
+    constexpr double kSegment = 6; // new pointers
+    const int64_t out = c.dest.c / c.groups;
+    const double steps = static_cast<double>(c.source.c / c.groups * c.taps_y * c.taps_x);
     const int64_t tiles = ceil_div(out, kTileRows), rows = ceil_div(out, tiles);
-    const double overhead = kTile + kSegment * static_cast<double>(c.taps_x);
-    const int64_t whole = w / kTileColumns<T>, rest = w % kTileColumns<T>;
-    double here = static_cast<double>(whole) * (steps * step_cycles(rows, kTileVectors) + overhead);
+    const double overhead = kTileCycles + kSegment * static_cast<double>(c.taps_x);
+    const int64_t whole = c.dest.w / kTileColumns<T>, rest = c.dest.w % kTileColumns<T>;
+    double row = static_cast<double>(whole) * (steps * step_cycles(rows, kTileVectors) + overhead);
     if (rest > 0)
-        here += steps * step_cycles(rows, rest > kLanes<T> ? 2 : 1) + overhead;
-    here = here * static_cast<double>(h * tiles) + kCopied * source;
-
-    const int64_t panels = out / kTileColumns<T>, last = out % kTileColumns<T>;
-    double there = static_cast<double>(panels) * (steps * step_cycles(kTileRows, 2) + kTile);
-    if (last > 0)
-        there += steps * step_cycles(kTileRows, last > kLanes<T> ? 2 : 1) + kTile;
-    there *= static_cast<double>(ceil_div(h * w, kTileRows));
-    there += kTurned * (source + static_cast<double>(out * h * w));
-    return here - there;
+        row += steps * step_cycles(rows, rest > kLanes<T> ? 2 : 1) + overhead;
+    return row * static_cast<double>(c.dest.h * tiles) + kCopiedCycles * source_elements(c);
 }
 
 template <class T>
 bool suit(const TapConv<T>& c) {
-    return serves(c) && more_cycles(c) < 0;
+    return serves(c) && cycles(c) < taps_cycles(c);
 }
 
 bool suit_f32(const TapConv<float>& conv) {

@@ -30,13 +30,17 @@
 // channels last 11 %, the source's transform 5 %; to write results to memory is 7 to 14 % of all.
 // One image has few tiles: threads share them, and where they are too few to cut, the panels of
 // output channels. 64 to 64, 8 x 8, in two threads: 27 us, where one thread for all took 44; 32 to
-// 64, 13 x 13: 24 and 35. The weights' transform is 18 of one thread's 46 us of the first.
+// 64, 13 x 13: 24 and 35. The weights' transform is 16 of one thread's 42 us of the first: what it
+// writes, four times the weights, goes to the second-level cache and back (written to one place
+// instead: 10 us). Made for a panel where it is read, or for some channels at a time, so that it
+// stays in the first-level cache, it takes less, but the products take more: 45 to 65 us in all.
 // Where the weights' transforms outgrow the cache (256 to 256), chunks of 48 tiles rather than 12
 // take a fifth less.
 // Of many weights and few tiles, all in one chunk, each block of panels transforms its weights
 // where it reads them, a few channels at a time and fetched ahead: their transforms, four times the
 // weights, never go to memory. 512 to 512, 7 x 7, batch 4, one thread: 8.2 to 12 ms, 14 to 16 with
-// all weights transformed before.
+// all weights transformed before; 6.5 with weights turned by blocks of vectors. Its gradient sums
+// blocks of channels that go back to 3 x 3 at once: 7.5 ms, 12.9 with all sums in memory.
 #include "conv/winograd.h"
 
 #include "conv/winograd_tiles.h"
@@ -58,6 +62,8 @@ constexpr int64_t kOnceBlocks = 8;        // of their panels
 constexpr int64_t kFewParts = 4, kChunksOfPart = 4;
 constexpr int64_t kSumBytes = 8 << 20; // for the sums of the parts of a weight gradient
 constexpr int64_t kMostParts = 16;
+constexpr int64_t kBlockChannels = 48;     // of a block of sums
+constexpr int64_t kBlockWeights = 1 << 19; // sums that are worth blocks
 
 // So many that their transforms take so many bytes; but where all that belongs to the weights does
 // not fit in the second-level cache, enough to be worth its way there.
@@ -367,27 +373,92 @@ void convolve(const TapConv<float>& conv) {
 
 // -- weight gradient --
 
-// sum[c][o] = or += the products of one element's transforms, summed over the tiles.
-void add_products(const float* sources, int64_t in, const float* gradients, int64_t out_pitch,
-                  int64_t tiles, bool accumulate, float* sum) {
+// sum[c][o] = or += the products of one element's transforms, summed over the tiles, for `in` x
+// `out` channels.
+void add_products(const float* sources, int64_t in_pitch, int64_t in, const float* gradients,
+                  int64_t out_pitch, int64_t out, int64_t tiles, bool accumulate, float* sum,
+                  int64_t sum_pitch) {
     TileIn<float> a{};
     a.k = tiles;
     a.a_row = 1;
-    a.a_col = whole_vectors(in);
+    a.a_col = in_pitch;
     a.b_row = out_pitch;
     const int64_t groups = ceil_div(in, kTileRows);
-    for (int64_t o = 0; o < out_pitch; o += kTileColumns<float>) {
-        const int64_t width = min64(kTileColumns<float>, out_pitch - o);
+    for (int64_t o = 0; o < out; o += kTileColumns<float>) {
+        const int64_t width = min64(kTileColumns<float>, out - o);
         a.b = gradients + o;
         for (int64_t group = 0; group < groups; ++group) {
             const int64_t c = group * in / groups;
             const int64_t rows = (group + 1) * in / groups - c;
             a.a = sources + c;
             const TileOut<float> to = {
-                sum + c * out_pitch + o, out_pitch, 1, width, nullptr, nullptr, accumulate, false};
+                sum + c * sum_pitch + o, sum_pitch, 1, width, nullptr, nullptr, accumulate, false};
             micro_kernels<float>().of[rows - 1][width > kLane ? 1 : 0](a, to);
         }
     }
+}
+
+// The sums of some parts, [part][element][c][o].
+struct Sums {
+    int64_t parts, part_size, element, pitch;
+};
+
+// The sums of the parts, in order, and back to 3 x 3: of up to kLane x kLane channels from (c, o)
+// on, where `from` points to in the first part.
+void transform_sums(const WeightGrad<float>& w, const Sums& sums, const float* from, int64_t c,
+                    int64_t o) {
+    const int64_t in = min64(kLane, w.x.c - c), out = min64(kLane, w.g.c - o);
+    float block[kBlock * kLane]; // [c][tap][o]
+    for (int64_t i = 0; i < in; ++i, from += sums.pitch) {
+        float* const taps = block + i * kBlock;
+        transform<6, 3>([](const V(&s)[6], V(&t)[3])
+                            __attribute__((always_inline)) { weight_transposed(s, t); },
+                        [&](int row, int column) __attribute__((always_inline)) {
+                            const float* element = from + (row * 6 + column) * sums.element;
+                            V v = load(element);
+                            for (int64_t part = 1; part < sums.parts; ++part)
+                                v += load(element + part * sums.part_size);
+                            return v;
+                        },
+                        [&](int row, const V(&t)[3]) __attribute__((always_inline)) {
+                            for (int j = 0; j < 3; ++j)
+                                store(taps + (row * 3 + j) * kLane, t[j]);
+                        });
+    }
+    float* const to = w.gweight + (o * w.x.c + c) * 9;
+    if (in == kLane && out == kLane) {
+#pragma GCC unroll 1
+        for (int64_t first = 0; first < kBlock; first += kLane)
+            turn(block + first * kLane, kLane, to + first, w.x.c * 9, 0);
+        return;
+    }
+    for (int64_t lane = 0; lane < out; ++lane)
+        for (int64_t tap = 0; tap < in * 9; ++tap)
+            to[lane * w.x.c * 9 + tap] = block[tap * kLane + lane];
+}
+
+// All tiles in one chunk, whose transforms lie in memory: the sums of a block of channels go back
+// to 3 x 3 while they are in the cache.
+void weights_of_chunk(const WeightGrad<float>& w, const float* sources, int64_t source_element,
+                      const float* gradients, int64_t gradient_element, int64_t tiles) {
+    const int64_t in = w.x.c, in_pitch = whole_vectors(in), out_pitch = whole_vectors(w.g.c);
+    constexpr int64_t columns = kTileColumns<float>;
+    constexpr int64_t sum_element = element_stride(kBlockChannels * columns);
+    parallel_for(ceil_div(in, kBlockChannels), [&](int64_t block) {
+        const Scratch sum(static_cast<size_t>(kElements * sum_element) * sizeof(float));
+        const int64_t c0 = block * kBlockChannels, count = min64(kBlockChannels, in - c0);
+        for (int64_t o0 = 0; o0 < out_pitch; o0 += columns) {
+            const int64_t width = min64(columns, out_pitch - o0);
+            for (int64_t element = 0; element < kElements; ++element)
+                add_products(sources + element * source_element + c0, in_pitch, count,
+                             gradients + element * gradient_element + o0, out_pitch, width, tiles,
+                             false, sum.as<float>() + element * sum_element, columns);
+            for (int64_t c = 0; c < count; c += kLane)
+                for (int64_t o = 0; o < width; o += kLane)
+                    transform_sums(w, {1, 0, sum_element, columns},
+                                   sum.as<float>() + c * columns + o, c0 + c, o0 + o);
+        }
+    });
 }
 
 void weight_gradient(const WeightGrad<float>& w) {
@@ -406,7 +477,9 @@ void weight_gradient(const WeightGrad<float>& w) {
     const int64_t wanted = min64(kMostParts, max64(kFewParts, chunks / kChunksOfPart));
     const int64_t parts = fitting < kFewParts ? 1 : min64(chunks, min64(fitting, wanted));
     const bool shared = parts == 1 && tiles.most() * in * out >= kSharedWork;
-    const Scratch sums(static_cast<size_t>(parts * size) * sizeof(float));
+    // Sums that would go to memory and back are made and used block by block, if tiles are few.
+    const bool by_blocks = chunks == 1 && size > kBlockWeights;
+    const Scratch sums(by_blocks ? 0 : static_cast<size_t>(parts * size) * sizeof(float));
     parallel_for(parts, [&](int64_t part) {
         const Scratch sources(static_cast<size_t>(kElements * source_element) * sizeof(float));
         const Scratch gradients(static_cast<size_t>(kElements * gradient_element) * sizeof(float));
@@ -426,38 +499,29 @@ void weight_gradient(const WeightGrad<float>& w) {
                                        gradients.as<float>() + begin * tiles.x * out_pitch,
                                        gradient_element);
                 });
+            if (by_blocks)
+                return weights_of_chunk(w, sources.as<float>(), source_element,
+                                        gradients.as<float>(), gradient_element, rows * tiles.x);
             parallel_range(kElements, shared ? 1 : kElements, [&](int64_t begin, int64_t end) {
                 for (int64_t element = begin; element < end; ++element)
-                    add_products(sources.as<float>() + element * source_element, in,
+                    add_products(sources.as<float>() + element * source_element, in_pitch, in,
                                  gradients.as<float>() + element * gradient_element, out_pitch,
-                                 rows * tiles.x, chunk > first, sum + element * sum_element);
+                                 out_pitch, rows * tiles.x, chunk > first,
+                                 sum + element * sum_element, out_pitch);
             });
         }
     });
-    // The sums of the parts, in order, and back to 3 x 3.
+    if (by_blocks)
+        return;
     const int64_t vectors = out_pitch / kLane;
-    parallel_range(in * vectors, max64(1, 512 / parts), [&](int64_t begin, int64_t end) {
-        for (int64_t item = begin; item < end; ++item) {
-            const int64_t c = item / vectors, o = item % vectors * kLane;
-            const float* from = sums.as<float>() + c * out_pitch + o;
-            float taps[9 * kLane];
-            transform<6, 3>([](const V(&s)[6], V(&t)[3])
-                                __attribute__((always_inline)) { weight_transposed(s, t); },
-                            [&](int i, int j) __attribute__((always_inline)) {
-                                V v = load(from + (i * 6 + j) * sum_element);
-                                for (int64_t part = 1; part < parts; ++part)
-                                    v += load(from + part * size + (i * 6 + j) * sum_element);
-                                return v;
-                            },
-                            [&](int i, const V(&row)[3]) __attribute__((always_inline)) {
-                                for (int j = 0; j < 3; ++j)
-                                    store(taps + (i * 3 + j) * kLane, row[j]);
-                            });
-            for (int64_t lane = 0; lane < min64(kLane, out - o); ++lane)
-                for (int64_t tap = 0; tap < 9; ++tap)
-                    w.gweight[((o + lane) * in + c) * 9 + tap] = taps[tap * kLane + lane];
-        }
-    });
+    parallel_range(ceil_div(in, kLane) * vectors, max64(1, 512 / (parts * kLane)),
+                   [&](int64_t begin, int64_t end) {
+                       for (int64_t item = begin; item < end; ++item) {
+                           const int64_t c = item / vectors * kLane, o = item % vectors * kLane;
+                           transform_sums(w, {parts, size, sum_element, out_pitch},
+                                          sums.as<float>() + c * out_pitch + o, c, o);
+                       }
+                   });
 }
 
 } // namespace

@@ -147,6 +147,22 @@ FASTNN_INLINE void for_tiles(Pixels& source, int64_t dy, int64_t dx, const Tiles
 // [input channel][tap].
 inline constexpr int64_t kBlock = 9 * kLane;
 
+// to[j][i] = from[i][j], of kLane rows some `stride` apart; what lies `ahead` of them is fetched.
+FASTNN_INLINE void turn(const float* from, int64_t stride, float* to, int64_t to_stride,
+                        int64_t ahead) {
+    V square[kLane];
+#pragma GCC unroll 16
+    for (int i = 0; i < kLane; ++i) {
+        square[i] = load(from + i * stride);
+        if (ahead > 0)
+            __builtin_prefetch(from + i * stride + ahead);
+    }
+    transpose(square);
+#pragma GCC unroll 16
+    for (int i = 0; i < kLane; ++i)
+        store(to + i * to_stride, square[i]);
+}
+
 // The taps of a pair of channels, in memory and in a block.
 struct Taps {
     int64_t at[9];   // from the weight of the first tap in memory, of tap (i, j) at i * 3 + j
@@ -170,7 +186,7 @@ struct Taps {
             // All of an output channel is one run.
 #pragma GCC unroll 1
             for (int64_t first = 0; first < kBlock; first += kLane)
-                turn(weight + first, o_stride, to + first * kLane);
+                turn(weight + first, o_stride, to + first * kLane, kLane, kBlock);
             return;
         }
         for (int64_t c = 0; c < in; ++c, weight += conv.weight_c) {
@@ -178,8 +194,8 @@ struct Taps {
             if constexpr (kLane < 9)
                 if (compact && out == kLane) {
                     for (int64_t first = 0; first < 9 - kLane; first += kLane)
-                        turn(weight + first, o_stride, pair + first * kLane);
-                    turn(weight + 9 - kLane, o_stride, pair + (9 - kLane) * kLane);
+                        turn(weight + first, o_stride, pair + first * kLane, kLane, kBlock);
+                    turn(weight + 9 - kLane, o_stride, pair + (9 - kLane) * kLane, kLane, kBlock);
                     continue;
                 }
             for (int64_t tap = 0; tap < 9; ++tap)
@@ -187,20 +203,6 @@ struct Taps {
                     pair[slot[tap] * kLane + lane] =
                         lane < out ? weight[at[tap] + lane * o_stride] : 0;
         }
-    }
-
-  private:
-    static FASTNN_INLINE void turn(const float* from, int64_t stride, float* to) {
-        V square[kLane];
-#pragma GCC unroll 16
-        for (int i = 0; i < kLane; ++i) {
-            square[i] = load(from + i * stride);
-            __builtin_prefetch(from + i * stride + kBlock);
-        }
-        transpose(square);
-#pragma GCC unroll 16
-        for (int i = 0; i < kLane; ++i)
-            store(to + i * kLane, square[i]);
     }
 };
 

@@ -87,6 +87,11 @@ CASES = [
     Case((1, 17, 40, 41), 19, stride=(2, 2), padding=(1, 1)),
     Case((2, 16, 40, 4), 16, stride=(2, 2), padding=(1, 1)),
     Case((1, 32, 16, 16), 64, stride=(2, 2), padding=(0, 1)),
+    # few channels whose gradients are summed by planes: one tile, overlapping tiles, strides
+    Case((3, 1, 27, 37), 12, padding=(1, 1)),
+    Case((2, 3, 5, 30), 20, kernel=(5, 4), padding=(2, 3)),
+    Case((2, 3, 41, 40), 24, kernel=(7, 7), stride=(2, 2), padding=(3, 3)),
+    Case((2, 8, 12, 20), 12, kernel=(4, 3), padding=(1, 2), groups=4),
     Case((0, 3, 8, 8), 4),
     Case((2, 3, 8, 8), 0),
     Case((2, 0, 8, 8), 4),
@@ -150,12 +155,14 @@ def test_conv2d(isa: str, dtype: Any, rng: Any, case: Case) -> None:
     check_case(case, dtype, rng, both_layouts)
 
 
-@pytest.mark.parametrize("case", [CASES[3], CASES[5], CASES[9], CASES[25], CASES[26]], ids=str)
+@pytest.mark.parametrize(
+    "case", [CASES[3], CASES[5], CASES[9], CASES[25], CASES[26], CASES[45]], ids=str
+)
 def test_layouts(isa: str, dtype: Any, rng: Any, case: Case) -> None:
     check_case(case, dtype, rng, layouts)
 
 
-@pytest.mark.parametrize("case", [*(CASES[i] for i in (0, 1, 4, 6, 19, 29, 39))], ids=str)
+@pytest.mark.parametrize("case", [*(CASES[i] for i in (0, 1, 4, 6, 19, 29, 39, 45))], ids=str)
 @pytest.mark.parametrize("layout", [lambda x: x, channels_last], ids=["nchw", "nhwc"])
 def test_threads(isa: str, dtype: Any, rng: Any, case: Case, layout: Callable[..., Any]) -> None:
     case = case._replace(x=(20, *case.x[1:]))
