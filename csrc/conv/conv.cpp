@@ -118,14 +118,18 @@ void run(const WeightGrad<double>& grad) {
 }
 void run(const WeightGrad<float>& grad) {
     const ConvShape& s = grad.shape;
-    const bool square = s.kernel_h == 3 && s.kernel_w == 3 && s.groups == 1 && s.stride_h == 1 &&
-                        s.stride_w == 1 && s.dilation_h == 1 && s.dilation_w == 1;
+    const bool square = s.kernel_h == 3 && s.kernel_w == 3 && s.groups == 1 &&
+                        s.stride_h == s.stride_w && s.dilation_h == 1 && s.dilation_w == 1;
     // Few terms in a sum would not hide the transforms' rounding errors.
     const bool many = grad.g.n * grad.g.h * grad.g.w >= kWinogradTerms;
     if (is_depthwise(grad))
         depthwise_kernels().weight_f32(grad);
-    else if (square && many && winograd_suits(grad.x.c, grad.g.c, grad.g.h, grad.g.w))
+    else if (square && many && s.stride_h == 1 &&
+             winograd_suits(grad.x.c, grad.g.c, grad.g.h, grad.g.w))
         winograd_kernels().weight_gradient(grad);
+    else if (square && many && s.stride_h == 2 &&
+             winograd_strided_suits(grad.x.c, grad.g.c, grad.g.h, grad.g.w))
+        winograd_strided_kernels().weight_gradient(grad);
     else
         weight_grad_kernels().f32(grad);
 }

@@ -11,8 +11,10 @@ struct WinogradKernels {
 };
 FASTNN_KERNEL_TABLE(WinogradKernels, winograd_kernels)
 
+// Of stride 2.
 struct WinogradStridedKernels {
-    void (*convolve)(const TapConv<float>&); // stride 2
+    void (*convolve)(const TapConv<float>&);
+    void (*weight_gradient)(const WeightGrad<float>&);
 };
 FASTNN_KERNEL_TABLE(WinogradStridedKernels, winograd_strided_kernels)
 

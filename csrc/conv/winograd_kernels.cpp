@@ -373,69 +373,20 @@ void convolve(const TapConv<float>& conv) {
 
 // -- weight gradient --
 
-// sum[c][o] = or += the products of one element's transforms, summed over the tiles, for `in` x
-// `out` channels.
-void add_products(const float* sources, int64_t in_pitch, int64_t in, const float* gradients,
-                  int64_t out_pitch, int64_t out, int64_t tiles, bool accumulate, float* sum,
-                  int64_t sum_pitch) {
-    TileIn<float> a{};
-    a.k = tiles;
-    a.a_row = 1;
-    a.a_col = in_pitch;
-    a.b_row = out_pitch;
-    const int64_t groups = ceil_div(in, kTileRows);
-    for (int64_t o = 0; o < out; o += kTileColumns<float>) {
-        const int64_t width = min64(kTileColumns<float>, out - o);
-        a.b = gradients + o;
-        for (int64_t group = 0; group < groups; ++group) {
-            const int64_t c = group * in / groups;
-            const int64_t rows = (group + 1) * in / groups - c;
-            a.a = sources + c;
-            const TileOut<float> to = {
-                sum + c * sum_pitch + o, sum_pitch, 1, width, nullptr, nullptr, accumulate, false};
-            micro_kernels<float>().of[rows - 1][width > kLane ? 1 : 0](a, to);
-        }
-    }
+// The nine taps of a pair of channels from read(element).
+template <class Read>
+FASTNN_INLINE void transform_back(const Read& read, float* taps) {
+    transform<6, 3>([](const V(&s)[6], V(&t)[3])
+                        __attribute__((always_inline)) { weight_transposed(s, t); },
+                    [&](int i, int j) __attribute__((always_inline)) { return read(i * 6 + j); },
+                    [&](int i, const V(&t)[3]) __attribute__((always_inline)) {
+                        for (int j = 0; j < 3; ++j)
+                            store(taps + (i * 3 + j) * kLane, t[j]);
+                    });
 }
 
-// The sums of some parts, [part][element][c][o].
-struct Sums {
-    int64_t parts, part_size, element, pitch;
-};
-
-// The sums of the parts, in order, and back to 3 x 3: of up to kLane x kLane channels from (c, o)
-// on, where `from` points to in the first part.
-void transform_sums(const WeightGrad<float>& w, const Sums& sums, const float* from, int64_t c,
-                    int64_t o) {
-    const int64_t in = min64(kLane, w.x.c - c), out = min64(kLane, w.g.c - o);
-    float block[kBlock * kLane]; // [c][tap][o]
-    for (int64_t i = 0; i < in; ++i, from += sums.pitch) {
-        float* const taps = block + i * kBlock;
-        transform<6, 3>([](const V(&s)[6], V(&t)[3])
-                            __attribute__((always_inline)) { weight_transposed(s, t); },
-                        [&](int row, int column) __attribute__((always_inline)) {
-                            const float* element = from + (row * 6 + column) * sums.element;
-                            V v = load(element);
-                            for (int64_t part = 1; part < sums.parts; ++part)
-                                v += load(element + part * sums.part_size);
-                            return v;
-                        },
-                        [&](int row, const V(&t)[3]) __attribute__((always_inline)) {
-                            for (int j = 0; j < 3; ++j)
-                                store(taps + (row * 3 + j) * kLane, t[j]);
-                        });
-    }
-    float* const to = w.gweight + (o * w.x.c + c) * 9;
-    if (in == kLane && out == kLane) {
-#pragma GCC unroll 1
-        for (int64_t first = 0; first < kBlock; first += kLane)
-            turn(block + first * kLane, kLane, to + first, w.x.c * 9, 0);
-        return;
-    }
-    for (int64_t lane = 0; lane < out; ++lane)
-        for (int64_t tap = 0; tap < in * 9; ++tap)
-            to[lane * w.x.c * 9 + tap] = block[tap * kLane + lane];
-}
+constexpr auto kBack = [](const auto& read, float* taps)
+                           __attribute__((always_inline)) { transform_back(read, taps); };
 
 // All tiles in one chunk, whose transforms lie in memory: the sums of a block of channels go back
 // to 3 x 3 while they are in the cache.
@@ -445,18 +396,21 @@ void weights_of_chunk(const WeightGrad<float>& w, const float* sources, int64_t 
     constexpr int64_t columns = kTileColumns<float>;
     constexpr int64_t sum_element = element_stride(kBlockChannels * columns);
     parallel_for(ceil_div(in, kBlockChannels), [&](int64_t block) {
+        TileIn<float> a = over_tiles(tiles, in_pitch, out_pitch);
         const Scratch sum(static_cast<size_t>(kElements * sum_element) * sizeof(float));
         const int64_t c0 = block * kBlockChannels, count = min64(kBlockChannels, in - c0);
         for (int64_t o0 = 0; o0 < out_pitch; o0 += columns) {
             const int64_t width = min64(columns, out_pitch - o0);
-            for (int64_t element = 0; element < kElements; ++element)
-                add_products(sources + element * source_element + c0, in_pitch, count,
-                             gradients + element * gradient_element + o0, out_pitch, width, tiles,
-                             false, sum.as<float>() + element * sum_element, columns);
+            for (int64_t element = 0; element < kElements; ++element) {
+                a.a = sources + element * source_element + c0;
+                a.b = gradients + element * gradient_element + o0;
+                add_products(a, count, width, false, sum.as<float>() + element * sum_element,
+                             columns);
+            }
             for (int64_t c = 0; c < count; c += kLane)
                 for (int64_t o = 0; o < width; o += kLane)
                     transform_sums(w, {1, 0, sum_element, columns},
-                                   sum.as<float>() + c * columns + o, c0 + c, o0 + o);
+                                   sum.as<float>() + c * columns + o, c0 + c, o0 + o, kBack);
         }
     });
 }
@@ -503,25 +457,18 @@ void weight_gradient(const WeightGrad<float>& w) {
                 return weights_of_chunk(w, sources.as<float>(), source_element,
                                         gradients.as<float>(), gradient_element, rows * tiles.x);
             parallel_range(kElements, shared ? 1 : kElements, [&](int64_t begin, int64_t end) {
-                for (int64_t element = begin; element < end; ++element)
-                    add_products(sources.as<float>() + element * source_element, in_pitch, in,
-                                 gradients.as<float>() + element * gradient_element, out_pitch,
-                                 out_pitch, rows * tiles.x, chunk > first,
-                                 sum + element * sum_element, out_pitch);
+                TileIn<float> a = over_tiles(rows * tiles.x, in_pitch, out_pitch);
+                for (int64_t element = begin; element < end; ++element) {
+                    a.a = sources.as<float>() + element * source_element;
+                    a.b = gradients.as<float>() + element * gradient_element;
+                    add_products(a, in, out_pitch, chunk > first, sum + element * sum_element,
+                                 out_pitch);
+                }
             });
         }
     });
-    if (by_blocks)
-        return;
-    const int64_t vectors = out_pitch / kLane;
-    parallel_range(ceil_div(in, kLane) * vectors, max64(1, 512 / (parts * kLane)),
-                   [&](int64_t begin, int64_t end) {
-                       for (int64_t item = begin; item < end; ++item) {
-                           const int64_t c = item / vectors * kLane, o = item % vectors * kLane;
-                           transform_sums(w, {parts, size, sum_element, out_pitch},
-                                          sums.as<float>() + c * out_pitch + o, c, o);
-                       }
-                   });
+    if (!by_blocks)
+        transform_sums(w, {parts, size, sum_element, out_pitch}, sums.as<float>(), kBack);
 }
 
 } // namespace

@@ -1,4 +1,5 @@
-// 3 x 3 convolutions of stride 2 by Winograd's F(2 x 2, 2 x 2), float32.
+// 3 x 3 convolutions of stride 2 by Winograd's F(2 x 2, 2 x 2), and their weight gradients,
+// float32.
 //
 // Of a row, a result reads two pixels with even distances and one between them:
 //     y[i] = w0 e[i] + w2 e[i + 1]  +  w1 o[i],    e[i] = x[2 i], o[i] = x[2 i + 1]
@@ -12,9 +13,9 @@
 // sum is one matrix product whose inner dimension is its terms times the channels, and only 9
 // elements are transformed back. The weights of the terms are 4 x 4 different ones.
 //
-// There are only additions in the transforms, of two numbers each way: the errors stay within those
-// that the direct sum may make. A NaN or an infinity reaches all results of the tiles that it
-// touches.
+// There are only additions in the transforms, of two numbers each way: the errors are up to about
+// four times those of the direct sum, most where terms are few, and within what it may err. A NaN
+// or an infinity reaches all results of the tiles that it touches.
 //
 // A chunk is some rows of tiles, as in winograd_kernels.cpp: [tile][term][c] and
 // [tile][element][o]. Transforms take few instructions, all in registers.
@@ -28,6 +29,10 @@
 // Of the first the products, at the peak, take five sixths, the copy to channels last a tenth. Of
 // 16 channels (32 x 32) the transforms take what the products save. Tiles of 4 x 4, with 81
 // multiplications of 144, would save more, but not of results of 14 x 14.
+// The weight gradient is the transposed map: 16 sums over tiles and terms, which then become 9. As
+// above, in brackets by weight_grad_kernels.cpp:
+//     8 images, 128 to 128, 28 x 28     78 (66)     78 (67)
+//     8 images, 32 to 64, 16 x 16       85 (62)     88 (61)
 #include "conv/winograd.h"
 #include "conv/winograd_tiles.h"
 
@@ -42,6 +47,8 @@ constexpr int64_t kChunks = 16;            // chunks wanted of so many
 constexpr int64_t kMostTiles = 96, kFewTiles = 8;
 constexpr int64_t kManyWeights = 1 << 15; // that are not worth reading for few tiles
 constexpr int64_t kManyTiles = 24;
+constexpr int64_t kGradientBytes = 900 << 10;
+constexpr int64_t kSumBytes = 8 << 20, kMostParts = 16; // of a weight gradient
 
 // Of one dimension: the element that a term belongs to, the weight that it is multiplied with, and
 // the terms of an element.
@@ -65,9 +72,9 @@ FASTNN_INLINE V term(int i, const V (&d)[5]) {
     return i == 0 ? d[0] - d[2] : i == 1 ? d[1] : i == 2 ? d[2] : i == 3 ? d[4] - d[2] : d[3];
 }
 
-// To [tile][term][c].
+// To [tile][term][c], the tiles `stride` apart.
 void transform_source(Pixels& source, int64_t dy, int64_t dx, const Tiles& tiles, int64_t begin,
-                      int64_t end, float* to) {
+                      int64_t end, float* to, int64_t stride) {
     const int64_t pitch = source.pitch();
     for_tiles<kReach>(
         source, dy, dx, tiles, begin, end, [&](const auto& read) __attribute__((always_inline)) {
@@ -94,7 +101,7 @@ void transform_source(Pixels& source, int64_t dy, int64_t dx, const Tiles& tiles
                     write(1 + 3 * edge, row);
                 }
             }
-            to += kTerms * pitch;
+            to += stride;
         });
 }
 
@@ -215,7 +222,8 @@ void convolve(const TapConv<float>& conv) {
         const size_t most = static_cast<size_t>(tiles.most()) * sizeof(float);
         const Scratch sources(most * static_cast<size_t>(kTerms * in_pitch));
         const Scratch products(most * static_cast<size_t>(kElements * out_pitch));
-        transform_source(source, conv.dy[0], conv.dx[0], tiles, begin, end, sources.as<float>());
+        transform_source(source, conv.dy[0], conv.dx[0], tiles, begin, end, sources.as<float>(),
+                         kTerms * in_pitch);
         const int64_t groups = ceil_div(count, kTileRows);
         TileIn<float> a{};
         a.k = in;
@@ -273,8 +281,110 @@ void convolve(const TapConv<float>& conv) {
     });
 }
 
+// -- weight gradient: the transposed map, 16 sums over tiles and terms --
+
+// The 3 x 3 elements of 2 x 2 pixels of a gradient, to [tile][element][o].
+void transform_gradient(Pixels& g, const Tiles& tiles, int64_t begin, int64_t end, float* to,
+                        int64_t stride) {
+    const int64_t pitch = g.pitch();
+    for_tiles<kSide>(
+        g, 0, 0, tiles, begin, end, [&](const auto& read) __attribute__((always_inline)) {
+            for (int64_t o = 0; o < pitch; o += kLane) {
+                const auto write = [&](int64_t i, const V& a, const V& b)
+                                       __attribute__((always_inline)) {
+                                           store(to + (3 * i) * pitch + o, a);
+                                           store(to + (3 * i + 1) * pitch + o, a + b);
+                                           store(to + (3 * i + 2) * pitch + o, b);
+                                       };
+                const V a = read(0, 0, o), b = read(0, 1, o), c = read(1, 0, o), d = read(1, 1, o);
+                write(0, a, b);
+                write(1, a + c, b + d);
+                write(2, c, d);
+            }
+            to += stride;
+        });
+}
+
+// The taps of a pair of vectors from their 4 x 4 sums.
+template <class Read>
+FASTNN_INLINE void transform_taps(const Read& read, float* taps) {
+    const auto row = [&](int64_t i, const V(&s)[4]) __attribute__((always_inline)) {
+        store(taps + (3 * i) * kLane, s[0] + s[2]);
+        store(taps + (3 * i + 1) * kLane, s[1]);
+        store(taps + (3 * i + 2) * kLane, s[3] + s[2]);
+    };
+    V upper[4], lower[4], middle[4];
+#pragma GCC unroll 4
+    for (int j = 0; j < 4; ++j) {
+        const V both = read(8 + j);
+        upper[j] = read(j) + both;
+        middle[j] = read(4 + j);
+        lower[j] = read(12 + j) + both;
+    }
+    row(0, upper);
+    row(1, middle);
+    row(2, lower);
+}
+
+void weight_gradient(const WeightGrad<float>& w) {
+    const int64_t in = w.x.c, in_pitch = whole_vectors(in);
+    const int64_t out = w.g.c, out_pitch = whole_vectors(out);
+    const int64_t source_tile = element_stride(kTerms * in_pitch);
+    const int64_t gradient_tile = element_stride(kElements * out_pitch);
+    // (Of many weights the sums are not worth their way for few tiles.)
+    const int64_t times = in * out < kManyWeights ? 1 : 2;
+    const int64_t fitting = times * kGradientBytes /
+                            ((source_tile + gradient_tile) * static_cast<int64_t>(sizeof(float)));
+    const int64_t many = min64(times * kMostTiles, max64(kManyTiles, fitting));
+    const Tiles tiles(kSide, 2, w.g.n, w.g.h, w.g.w, false, many);
+    const Tiles gradient_tiles(kSide, 1, w.g.n, w.g.h, w.g.w, false, many);
+    const int64_t sum_element = element_stride(in * out_pitch), size = kWeights * sum_element;
+    const int64_t chunks = ceil_div(tiles.rows, tiles.chunk_rows);
+    const int64_t sum_bytes = size * static_cast<int64_t>(sizeof(float));
+    const int64_t parts = min64(chunks, max64(1, min64(kMostParts, kSumBytes / sum_bytes)));
+    const Scratch sums(static_cast<size_t>(parts * sum_bytes));
+    parallel_for(parts, [&](int64_t part) {
+        const size_t most = static_cast<size_t>(tiles.most()) * sizeof(float);
+        const Scratch sources(most * static_cast<size_t>(source_tile));
+        const Scratch gradients(most * static_cast<size_t>(gradient_tile));
+        Pixels source(w.x, tiles, kReach), gradient(w.g, gradient_tiles, kSide);
+        float* const sum = sums.as<float>() + part * size;
+        const int64_t first = part * chunks / parts, last = (part + 1) * chunks / parts;
+        for (int64_t chunk = first; chunk < last; ++chunk) {
+            const int64_t begin = chunk * tiles.chunk_rows;
+            const int64_t end = min64(tiles.rows, begin + tiles.chunk_rows);
+            transform_source(source, -w.shape.padding_h, -w.shape.padding_w, tiles, begin, end,
+                             sources.as<float>(), source_tile);
+            transform_gradient(gradient, gradient_tiles, begin, end, gradients.as<float>(),
+                               gradient_tile);
+            TileIn<float> a = over_tiles((end - begin) * tiles.x, source_tile, gradient_tile);
+            for (int weight = 0; weight < kWeights; ++weight) {
+                // The terms that are multiplied with this weight, one segment each.
+                int64_t source_offset[4], gradient_offset[4];
+                a.segments = 0;
+                for (int i = 0; i < 5; ++i)
+                    for (int j = 0; j < 5; ++j)
+                        if (kWeightOf[i] * 4 + kWeightOf[j] == weight) {
+                            source_offset[a.segments] = place(i, j) * in_pitch;
+                            gradient_offset[a.segments++] =
+                                (kElementOf[i] * 3 + kElementOf[j]) * out_pitch;
+                        }
+                a.a = sources.as<float>();
+                a.b = gradients.as<float>();
+                a.a_offset = source_offset;
+                a.b_offset = gradient_offset;
+                add_products(a, in, out_pitch, chunk > first, sum + weight * sum_element,
+                             out_pitch);
+            }
+        }
+    });
+    transform_sums(w, {parts, size, sum_element, out_pitch}, sums.as<float>(),
+                   [](const auto& read, float* taps)
+                       __attribute__((always_inline)) { transform_taps(read, taps); });
+}
+
 } // namespace
 
-const WinogradStridedKernels winograd_strided_kernels = {convolve};
+const WinogradStridedKernels winograd_strided_kernels = {convolve, weight_gradient};
 
 } // namespace fastnn::FASTNN_ISA

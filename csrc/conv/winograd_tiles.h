@@ -276,4 +276,85 @@ struct Target {
     int64_t rows; // that exist
 };
 
+// -- weight gradients: sums over tiles --
+
+// Of tiles whose channels lie so far from tile to tile.
+FASTNN_INLINE TileIn<float> over_tiles(int64_t tiles, int64_t in_stride, int64_t out_stride) {
+    TileIn<float> a{};
+    a.k = tiles;
+    a.a_row = 1;
+    a.a_col = in_stride;
+    a.b_row = out_stride;
+    return a;
+}
+
+// sum[c][o] = or += the products of `in` x `out` channels, summed over the tiles.
+FASTNN_INLINE void add_products(TileIn<float> a, int64_t in, int64_t out, bool accumulate,
+                                float* sum, int64_t pitch) {
+    const float* const sources = a.a;
+    const float* const gradients = a.b;
+    const int64_t groups = ceil_div(in, kTileRows);
+    for (int64_t o = 0; o < out; o += kTileColumns<float>) {
+        const int64_t width = min64(kTileColumns<float>, out - o);
+        a.b = gradients + o;
+        for (int64_t group = 0; group < groups; ++group) {
+            const int64_t c = group * in / groups;
+            const int64_t rows = (group + 1) * in / groups - c;
+            a.a = sources + c;
+            const TileOut<float> to = {sum + c * pitch + o, pitch, 1, width, nullptr, nullptr,
+                                       accumulate,          false};
+            micro_kernels<float>().of[rows - 1][width > kLane ? 1 : 0](a, to);
+        }
+    }
+}
+
+// The sums of some parts, [part][element][c][o].
+struct Sums {
+    int64_t parts, part_size, element, pitch;
+};
+
+// The sums of the parts, in order, and back to 3 x 3: of up to kLane x kLane channels from (c, o)
+// on, where `from` points to in the first part. back(read, taps) does it for a pair of vectors,
+// whose sums read(element) gives.
+template <class Back>
+FASTNN_INLINE void transform_sums(const WeightGrad<float>& w, const Sums& sums, const float* from,
+                                  int64_t c, int64_t o, const Back& back) {
+    const int64_t in = min64(kLane, w.x.c - c), out = min64(kLane, w.g.c - o);
+    float block[kBlock * kLane]; // [c][tap][o]
+    for (int64_t i = 0; i < in; ++i, from += sums.pitch)
+        back(
+            [&](int64_t element) __attribute__((always_inline)) {
+                const float* first = from + element * sums.element;
+                V v = load(first);
+                for (int64_t part = 1; part < sums.parts; ++part)
+                    v += load(first + part * sums.part_size);
+                return v;
+            },
+            block + i * kBlock);
+    float* const to = w.gweight + (o * w.x.c + c) * 9;
+    if (in == kLane && out == kLane) {
+#pragma GCC unroll 1
+        for (int64_t first = 0; first < kBlock; first += kLane)
+            turn(block + first * kLane, kLane, to + first, w.x.c * 9, 0);
+        return;
+    }
+    for (int64_t lane = 0; lane < out; ++lane)
+        for (int64_t tap = 0; tap < in * 9; ++tap)
+            to[lane * w.x.c * 9 + tap] = block[tap * kLane + lane];
+}
+
+// Of all channels.
+template <class Back>
+FASTNN_INLINE void transform_sums(const WeightGrad<float>& w, const Sums& sums, const float* from,
+                                  const Back& back) {
+    const int64_t vectors = ceil_div(w.g.c, kLane);
+    parallel_range(ceil_div(w.x.c, kLane) * vectors, max64(1, 512 / (sums.parts * kLane)),
+                   [&](int64_t begin, int64_t end) {
+                       for (int64_t item = begin; item < end; ++item) {
+                           const int64_t c = item / vectors * kLane, o = item % vectors * kLane;
+                           transform_sums(w, sums, from + c * sums.pitch + o, c, o, back);
+                       }
+                   });
+}
+
 } // namespace fastnn::FASTNN_ISA
