@@ -12,10 +12,10 @@ bool parse_index(PyObject* object, int64_t rows, const int64_t** index) {
         return false;
     *index = data_of<int64_t>(object);
     const int64_t count = size_of(object);
+    bool outside = false; // without a branch for each
     for (int64_t i = 0; i < count; ++i)
-        if ((*index)[i] < 0 || (*index)[i] >= rows)
-            return false;
-    return true;
+        outside |= static_cast<uint64_t>((*index)[i]) >= static_cast<uint64_t>(rows);
+    return !outside;
 }
 
 // (weight, indices)

@@ -9,6 +9,9 @@
 // it in brackets): add 0.46 (0.60), times a channel 0.73 (0.94), relu 0.41 (0.36), its gradient
 // 0.41 (0.54), exp 0.90 (3.2), log 1.3 (25), tanh 0.83 (7.9), sigmoid 1.2 (1.2). A call on a 4 x 4
 // array: 90 ns (NumPy's add 270, where(y > 0, g, 0) 1400).
+// GELU on one core of Zen 4, AVX2: 6.2 ns for 8 floats (8.7 with one more term of each polynomial,
+// and with comparisons and selections for minima and maxima, which GCC does not see in a > b ? a :
+// b).
 #pragma once
 
 #include <cstdint>

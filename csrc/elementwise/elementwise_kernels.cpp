@@ -16,8 +16,10 @@ FASTNN_INLINE Vec<T> gelu_gate(Vec<T> x) {
 template <class T>
 FASTNN_INLINE Vec<T> gelu_slope(Vec<T> x) {
     Vec<T> gauss;
-    const Vec<T> cdf = normal_cdf<T>(x, &gauss);
-    return cdf + x * (gauss * T(0.39894228040143267794));
+    const Vec<T> z = min(broadcast(kNormalZero<T>), abs<T>(x));
+    const Vec<T> tail = normal_tail<T>(z, &gauss);
+    const Vec<T> cdf = x < T(0) ? tail : T(1) - tail;
+    return cdf + x * (gauss * (T(0.39894228040143267794) * kExpScale<T>));
 }
 
 template <class T>
@@ -27,10 +29,12 @@ FASTNN_INLINE Vec<T> gelu_tanh_slope(Vec<T> x) {
     return (gate + T(1)) * T(0.5) + x * ((T(1) - gate * gate) * steepness);
 }
 
+// x P(X <= x), as max(x, -0) - |x| P(X > |x|): nothing cancels, and the sign of 0 is x's.
 template <class T>
 FASTNN_INLINE Vec<T> gelu_of(Vec<T> x) {
     Vec<T> gauss;
-    return x * normal_cdf<T>(x, &gauss);
+    const Vec<T> z = min(broadcast(kNormalZero<T>), abs<T>(x));
+    return max(broadcast(T(-0.0)), x) - z * normal_tail<T>(z, &gauss);
 }
 
 template <class T>

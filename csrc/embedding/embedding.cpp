@@ -14,13 +14,11 @@ constexpr int64_t kGrainBytes = 65536; // of a task
 } // namespace
 
 void embedding(const void* table, const int64_t* index, int64_t count, int64_t row_bytes, void* y) {
-    const char* from = static_cast<const char*>(table);
     char* to = static_cast<char*>(y);
     const int64_t grain = std::max<int64_t>(kGrainBytes / std::max<int64_t>(row_bytes, 1), 1);
+    const auto copy_rows = embedding_table().copy_rows;
     parallel_range(count, grain, [&](int64_t begin, int64_t end) {
-        for (int64_t i = begin; i < end; ++i)
-            std::memcpy(to + i * row_bytes, from + index[i] * row_bytes,
-                        static_cast<std::size_t>(row_bytes));
+        copy_rows(table, index + begin, end - begin, row_bytes, to + begin * row_bytes);
     });
 }
 

@@ -49,17 +49,21 @@ void backward(const RowNormBackward& call) {
                 sums[i] += static_cast<double>(few[i]);
         }
     });
-    const double* sums = in_double.as<double>();
-    const auto write = [&](void* to, int64_t which) {
-        for (int64_t i = 0; i < n && to; ++i) {
-            double total = 0;
-            for (int64_t part = 0; part < parts; ++part)
-                total += sums[(2 * part + which) * n + i];
-            static_cast<T*>(to)[i] = static_cast<T>(total);
-        }
+    double* sums = in_double.as<double>(); // the first part's become the whole ones
+    const auto write = [&](void* to, int64_t at, int64_t begin, int64_t end) {
+        if (begin < end && to)
+            std::transform(sums + begin, sums + end, static_cast<T*>(to) + begin - at,
+                           [](double total) { return static_cast<T>(total); });
     };
-    write(call.gweight, 0);
-    write(call.gbias, 1);
+    parallel_range(2 * n, kGrain / kMaxParts, [&](int64_t begin, int64_t end) {
+        for (int64_t part = 1; part < parts; ++part) {
+            const double* from = sums + 2 * part * n;
+            for (int64_t i = begin; i < end; ++i)
+                sums[i] += from[i];
+        }
+        write(call.gweight, 0, begin, std::min(end, n));
+        write(call.gbias, n, std::max(begin, n), end);
+    });
 }
 
 } // namespace

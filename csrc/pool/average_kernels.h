@@ -1,7 +1,7 @@
 // Average pooling kernels: see pool.h.
 #pragma once
 
-#include "pool/pool.h"
+#include "pool/windows_2x2.h"
 #include "simd/loops.h"
 #include "simd/strided.h"
 
@@ -94,26 +94,26 @@ FASTNN_INLINE bool is_2x2(const PoolShape& s, const PoolWindows& win) {
            win.stride == 2 && s.oh == s.h / 2 && s.ow == s.w / 2;
 }
 
-// The same windows of one output row: sums of two rows first, then of two columns.
+// The sums of 2 x 2 windows: of two rows first, then of two columns.
+template <class T>
+FASTNN_INLINE Vec<T> sum_2x2(const T* top, const T* low) {
+    constexpr int lanes = kLanes<T>;
+    return combine_pairs<T>(load(top) + load(low), load(top + lanes) + load(low + lanes),
+                            [](auto a, auto b) { return a + b; });
+}
+
+// One output row of such windows.
 template <class T>
 FASTNN_INLINE void sum_pairs(const PoolShape& s, const PoolWindows& win, Vec<T> factor,
                              const T* plane, const T* limit, int64_t oy, T* out,
                              const T* out_limit) {
-    using I = typename MathConstants<T>::Int;
     constexpr int lanes = kLanes<T>;
-    I even[lanes], odd[lanes];
-    for (int i = 0; i < lanes; ++i) {
-        even[i] = 2 * i;
-        odd[i] = 2 * i + 1;
-    }
     const T *top = plane + 2 * oy * s.w, *low = top + s.w;
     for (int64_t ox = 0; ox < s.ow; ox += lanes) {
         if (low + 2 * (ox + lanes) > limit)
             return sum_windows<T, 2>(s, win, plane, limit, oy, ox, s.ow, out, out_limit);
-        const Vec<T> left = load(top + 2 * ox) + load(low + 2 * ox);
-        const Vec<T> right = load(top + 2 * ox + lanes) + load(low + 2 * ox + lanes);
-        const Vec<T> total = shuffle<T>(left, right, even) + shuffle<T>(left, right, odd);
-        store_before(out + ox, total * factor, s.ow - ox < lanes ? s.ow - ox : lanes, out_limit);
+        store_before(out + ox, sum_2x2(top + 2 * ox, low + 2 * ox) * factor,
+                     s.ow - ox < lanes ? s.ow - ox : lanes, out_limit);
     }
 }
 
@@ -121,6 +121,7 @@ FASTNN_INLINE void sum_pairs(const PoolShape& s, const PoolWindows& win, Vec<T> 
 template <class T>
 void average_nchw(const PoolShape& s, const PoolWindows& win, const void* x, int64_t planes,
                   int64_t begin, int64_t end, void* y, void* scratch) {
+    constexpr int lanes = kLanes<T>;
     T* column = static_cast<T*>(scratch);
     const T* limit = column + s.w + kPoolScratchTail;
     const std::size_t row_bytes = static_cast<std::size_t>(s.w) * sizeof(T);
@@ -129,7 +130,16 @@ void average_nchw(const PoolShape& s, const PoolWindows& win, const void* x, int
     const bool direct = win.uniform && s.kernel[0] * s.kernel[1] <= 9 && win.stride <= 2;
     const bool pairs = is_2x2(s, win);
     const Vec<T> factor = broadcast(pairs ? scale<T>(win, 0, 0) : T{});
-    for (int64_t p = 0; p < planes; ++p) {
+    int64_t p = 0;
+    if (pairs && begin == 0 && end == s.oh)
+        for (; p < planes - careful_planes<T>(s, planes); ++p) {
+            const T* row = static_cast<const T*>(x) + p * s.h * s.w;
+            T* out = static_cast<T*>(y) + p * s.oh * s.ow;
+            for (int64_t oy = 0; oy < s.oh; ++oy, row += 2 * s.w, out += s.ow)
+                for (int64_t ox = 0; ox < s.ow; ox += lanes)
+                    store(out + ox, sum_2x2(row + 2 * ox, row + s.w + 2 * ox) * factor);
+        }
+    for (; p < planes; ++p) {
         const T* plane = static_cast<const T*>(x) + p * s.h * s.w;
         for (int64_t oy = begin; oy < end; ++oy) {
             T* out = static_cast<T*>(y) + (p * s.oh + oy) * s.ow;
@@ -163,27 +173,39 @@ void average_nchw(const PoolShape& s, const PoolWindows& win, const void* x, int
     }
 }
 
+// Channels of one output pixel of NHWC: the sum of rows x cols pixels from `corner` on, times
+// factor.
+template <class T, class Rows, class Cols>
+FASTNN_INLINE void average_pixel(const PoolShape& s, const T* corner, Rows rows, Cols cols,
+                                 T factor, T* out) {
+    for_vectors<T>(s.c, [&](int64_t c, int64_t n) {
+        Vec<T> acc = {};
+        for (int64_t i = 0; i < rows; ++i)
+            for (int64_t j = 0; j < cols; ++j)
+                acc += get(corner + (i * s.w + j) * s.c + c, n);
+        put(out + c, acc * factor, n);
+    });
+}
+
 template <class T>
 void average_nhwc(const PoolShape& s, const PoolWindows& win, const void* x, int64_t, int64_t begin,
                   int64_t end, void* y, void*) {
-    constexpr int lanes = kLanes<T>;
+    constexpr std::integral_constant<int64_t, 2> two;
+    constexpr std::integral_constant<int64_t, 3> three;
     for (int64_t oy = begin; oy < end; ++oy)
         for (int64_t ox = 0; ox < s.ow; ++ox) {
+            const int64_t rows = win.row_end[oy] - win.row_start[oy];
+            const int64_t cols = win.col_end[ox] - win.col_start[ox];
+            const T* corner =
+                static_cast<const T*>(x) + (win.row_start[oy] * s.w + win.col_start[ox]) * s.c;
             T* out = static_cast<T*>(y) + (oy * s.ow + ox) * s.c;
             const T factor = scale<T>(win, oy, ox);
-            for (int64_t c = 0; c < s.c; c += lanes) {
-                const int64_t n = s.c - c < lanes ? s.c - c : lanes;
-                Vec<T> acc = {};
-                for (int64_t i = win.row_start[oy]; i < win.row_end[oy]; ++i)
-                    for (int64_t j = win.col_start[ox]; j < win.col_end[ox]; ++j) {
-                        const T* p = static_cast<const T*>(x) + (i * s.w + j) * s.c + c;
-                        acc += n == lanes ? load(p) : load_partial(p, n);
-                    }
-                if (n == lanes)
-                    store(out + c, acc * factor);
-                else
-                    store_partial(out + c, acc * factor, n);
-            }
+            if (rows == two && cols == two)
+                average_pixel(s, corner, two, two, factor, out);
+            else if (rows == three && cols == three)
+                average_pixel(s, corner, three, three, factor, out);
+            else
+                average_pixel(s, corner, rows, cols, factor, out);
         }
 }
 
@@ -209,8 +231,70 @@ FASTNN_INLINE void spread_2x2(const PoolShape& s, const PoolWindows& win, const 
         __builtin_memset(plane + (s.h - 1) * s.w, 0, static_cast<std::size_t>(s.w) * sizeof(T));
 }
 
-// scratch: w elements. Each output row's shares are spread over the columns once, then added to the
-// window's rows.
+// The same of planes before the careful ones, the zeros of an odd column among the vectors.
+template <class T>
+FASTNN_INLINE void spread_whole_2x2(const PoolShape& s, const PoolWindows& win, const T* g,
+                                    int64_t planes, T* gx) {
+    constexpr int lanes = kLanes<T>;
+    const Vec<T> factor = broadcast(scale<T>(win, 0, 0));
+    const int64_t tail = s.ow / lanes * lanes; // the first window that has no vector of its own
+    const auto used = first_lanes<typename MathConstants<T>::Int>(s.ow - tail);
+    for (int64_t p = 0; p < planes; ++p) {
+        for (int64_t oy = 0; oy < s.oh; ++oy, g += s.ow)
+            for (int row = 0; row < 2; ++row, gx += s.w) {
+                for (int64_t ox = 0; ox < tail; ox += lanes) {
+                    const Vec<T> share = load(g + ox) * factor;
+                    store_interleaved<T>(gx + 2 * ox, share, share, lanes, gx + 2 * (ox + lanes));
+                }
+                if (2 * tail >= s.w)
+                    continue;
+                const Vec<T> share = (Vec<T>)((IntVec<T>)(load(g + tail) * factor) & used);
+                const int64_t n = s.w - 2 * tail > lanes ? lanes : lanes / 2;
+                store_interleaved<T>(gx + 2 * tail, share, share, n, gx + 2 * (tail + lanes));
+            }
+        if (s.h & 1) {
+            for (int64_t j = 0; j < s.w; j += lanes)
+                store(gx + j, Vec<T>{});
+            gx += s.w;
+        }
+    }
+}
+
+// Whether all windows of a row have one divisor.
+FASTNN_INLINE bool one_column_scale(const PoolShape& s, const PoolWindows& win) {
+    for (int64_t ox = 1; ox < s.ow; ++ox)
+        if (win.col_scale[ox] != win.col_scale[0])
+            return false;
+    return true;
+}
+
+// spread[j] = the sum of the shares of the windows that cover column j, where windows are `Stride`
+// apart: as many neighbouring shares for each vector of columns. Zeros stand beside the shares, and
+// spread has room for a vector on either side.
+template <class T, int Stride>
+FASTNN_INLINE void spread_shares(const PoolShape& s, const T* share, T* spread) {
+    constexpr int lanes = kLanes<T>;
+    const int64_t kernel = s.kernel[1], padding = s.padding[1];
+    const auto neighbours = [&](int64_t at, int64_t count) { // share[at - count + 1 .. at]
+        Vec<T> sum = {};
+        for (int64_t d = count - 1; d >= 0; --d)
+            sum += load(share + at - d);
+        return sum;
+    };
+    if constexpr (Stride == 1) {
+        for (int64_t j = 0; j < s.w; j += lanes)
+            store(spread + j, neighbours(j + padding, kernel));
+    } else {
+        for (int64_t u = padding / 2; 2 * u - padding < s.w; u += lanes) {
+            const Vec<T> even = neighbours(u, (kernel + 1) / 2), odd = neighbours(u, kernel / 2);
+            T* to = spread + 2 * u - padding;
+            store_interleaved<T>(to, even, odd, lanes, to + 2 * lanes);
+        }
+    }
+}
+
+// Each output row's shares are spread over the columns once, then added to the window's rows.
+// scratch: w + ow + 4 kPoolScratchTail elements.
 template <class T>
 void average_backward_nchw(const PoolShape& s, const PoolWindows& win, const void* g,
                            int64_t planes, int64_t, int64_t, void* gx, void* scratch) {
@@ -218,22 +302,42 @@ void average_backward_nchw(const PoolShape& s, const PoolWindows& win, const voi
         const T* from = static_cast<const T*>(g);
         T* to = static_cast<T*>(gx);
         const int64_t in = s.h * s.w, out = s.oh * s.ow;
-        for (int64_t p = 0; p < planes; ++p)
+        const int64_t whole = planes - careful_planes<T>(s, planes);
+        spread_whole_2x2(s, win, from, whole, to);
+        for (int64_t p = whole; p < planes; ++p)
             spread_2x2(s, win, from + p * out, to + p * in, from + planes * out, to + planes * in);
         return;
     }
-    T* spread = static_cast<T*>(scratch);
+    T* const spread = static_cast<T*>(scratch) + kPoolScratchTail;
+    T* const share = spread + s.w + 2 * kPoolScratchTail;
+    const bool vectors = (win.stride == 1 || win.stride == 2) &&
+                         s.kernel[1] <= kPoolScratchTail / 2 &&
+                         s.padding[1] <= kPoolScratchTail / 2;
+    const bool one_scale = one_column_scale(s, win);
+    __builtin_memset(scratch, 0,
+                     static_cast<std::size_t>(s.w + s.ow + 4 * kPoolScratchTail) * sizeof(T));
     const std::size_t row_bytes = static_cast<std::size_t>(s.w) * sizeof(T);
     for (int64_t p = 0; p < planes; ++p) {
         T* plane = static_cast<T*>(gx) + p * s.h * s.w;
         int64_t written = 0; // rows above have a value
         for (int64_t oy = 0; oy < s.oh; ++oy) {
             const T* from = static_cast<const T*>(g) + (p * s.oh + oy) * s.ow;
-            __builtin_memset(spread, 0, row_bytes);
-            for (int64_t ox = 0; ox < s.ow; ++ox) {
-                const T share = from[ox] * scale<T>(win, oy, ox);
-                for (int64_t j = win.col_start[ox]; j < win.col_end[ox]; ++j)
-                    spread[j] += share;
+            if (one_scale)
+                for_vectors<T>(s.ow, [&, factor = scale<T>(win, oy, 0)](int64_t ox, int64_t n) {
+                    put(share + ox, get(from + ox, n) * factor, n);
+                });
+            else
+                for (int64_t ox = 0; ox < s.ow; ++ox)
+                    share[ox] = from[ox] * scale<T>(win, oy, ox);
+            if (vectors && win.stride == 1) {
+                spread_shares<T, 1>(s, share, spread);
+            } else if (vectors) {
+                spread_shares<T, 2>(s, share, spread);
+            } else {
+                __builtin_memset(spread, 0, row_bytes);
+                for (int64_t ox = 0; ox < s.ow; ++ox)
+                    for (int64_t j = win.col_start[ox]; j < win.col_end[ox]; ++j)
+                        spread[j] += share[ox];
             }
             for (; written < win.row_start[oy]; ++written)
                 __builtin_memset(plane + written * s.w, 0, row_bytes);
@@ -251,33 +355,89 @@ void average_backward_nchw(const PoolShape& s, const PoolWindows& win, const voi
     }
 }
 
-// The channels [begin, end) of one image.
+// to[begin..end-1] = (add ? to : 0) + the sum of factor[t] * from[t], t < Taps, in order.
+template <int Taps, class T>
+FASTNN_INLINE void add_taps(T* to, int64_t begin, int64_t end, bool add, const T* const* from,
+                            const T* factor) {
+    for_vectors<T>(end - begin, [&](int64_t c, int64_t n) {
+        Vec<T> sum = add ? get(to + begin + c, n) : Vec<T>{};
+#pragma GCC unroll 4
+        for (int t = 0; t < Taps; ++t)
+            sum += get(from[t] + begin + c, n) * factor[t];
+        put(to + begin + c, sum, n);
+    });
+}
+
+// The channels [begin, end) of one image of 2 x 2 windows.
+template <class T>
+FASTNN_INLINE void spread_image_2x2(const PoolShape& s, const PoolWindows& win, const T* g,
+                                    int64_t begin, int64_t end, T* gx) {
+    const T factor = scale<T>(win, 0, 0);
+    for (int64_t oy = 0; oy < s.oh; ++oy)
+        for (int64_t ox = 0; ox < s.ow; ++ox) {
+            const T* from = g + (oy * s.ow + ox) * s.c + begin;
+            T *top = gx + (2 * oy * s.w + 2 * ox) * s.c + begin, *low = top + s.w * s.c;
+            for_vectors<T>(end - begin, [&](int64_t c, int64_t n) {
+                const Vec<T> share = get(from + c, n) * factor;
+                put(top + c, share, n);
+                put(top + s.c + c, share, n);
+                put(low + c, share, n);
+                put(low + s.c + c, share, n);
+            });
+        }
+    zero_outside_2x2(s, begin, end, gx);
+}
+
+// The channels [begin, end) of one image. Each pixel gathers its windows' shares and is written
+// once; the windows that cover a row (a column) follow one another.
 template <class T>
 void average_backward_nhwc(const PoolShape& s, const PoolWindows& win, const void* g, int64_t,
                            int64_t begin, int64_t end, void* gx, void*) {
-    constexpr int lanes = kLanes<T>;
-    T* image = static_cast<T*>(gx);
-    const bool apart = is_2x2(s, win); // then the windows' pixels are written, not added to
-    for (int64_t i = 0; i < s.h; ++i)
-        for (int64_t j = apart && i < 2 * s.oh ? 2 * s.ow : 0; j < s.w; ++j)
-            __builtin_memset(image + (i * s.w + j) * s.c + begin, 0,
-                             static_cast<std::size_t>(end - begin) * sizeof(T));
-    for (int64_t oy = 0; oy < s.oh; ++oy)
-        for (int64_t ox = 0; ox < s.ow; ++ox) {
-            const T* from = static_cast<const T*>(g) + (oy * s.ow + ox) * s.c;
-            const T factor = scale<T>(win, oy, ox);
-            for (int64_t c = begin; c < end; c += lanes) {
-                const int64_t n = end - c < lanes ? end - c : lanes;
-                const Vec<T> share =
-                    (n == lanes ? load(from + c) : load_partial(from + c, n)) * factor;
-                for (int64_t i = win.row_start[oy]; i < win.row_end[oy]; ++i)
-                    for (int64_t j = win.col_start[ox]; j < win.col_end[ox]; ++j) {
-                        T* p = image + (i * s.w + j) * s.c + c;
-                        const Vec<T> before = apart ? Vec<T>{} : get(p, n);
-                        put(p, before + share, n);
-                    }
-            }
+    if (is_2x2(s, win))
+        return spread_image_2x2(s, win, static_cast<const T*>(g), begin, end, static_cast<T*>(gx));
+    constexpr int most = 4;   // taps at a time
+    int64_t top = 0, low = 0; // the windows that cover row i
+    for (int64_t i = 0; i < s.h; ++i) {
+        while (top < s.oh && win.row_end[top] <= i)
+            ++top;
+        while (low < s.oh && win.row_start[low] <= i)
+            ++low;
+        int64_t left = 0, right = 0;
+        for (int64_t j = 0; j < s.w; ++j) {
+            while (left < s.ow && win.col_end[left] <= j)
+                ++left;
+            while (right < s.ow && win.col_start[right] <= j)
+                ++right;
+            T* to = static_cast<T*>(gx) + (i * s.w + j) * s.c;
+            const T* from[most];
+            T factor[most];
+            int taps = 0;
+            bool add = false;
+            const auto flush = [&] {
+                if (taps == 1)
+                    add_taps<1>(to, begin, end, add, from, factor);
+                else if (taps == 2)
+                    add_taps<2>(to, begin, end, add, from, factor);
+                else if (taps == 3)
+                    add_taps<3>(to, begin, end, add, from, factor);
+                else
+                    add_taps<most>(to, begin, end, add, from, factor);
+                add = true;
+                taps = 0;
+            };
+            for (int64_t oy = top; oy < low; ++oy)
+                for (int64_t ox = left; ox < right; ++ox) {
+                    from[taps] = static_cast<const T*>(g) + (oy * s.ow + ox) * s.c;
+                    factor[taps] = scale<T>(win, oy, ox);
+                    if (++taps == most)
+                        flush();
+                }
+            if (taps > 0)
+                flush();
+            else if (!add)
+                __builtin_memset(to + begin, 0, static_cast<std::size_t>(end - begin) * sizeof(T));
         }
+    }
 }
 
 } // namespace fastnn::FASTNN_ISA

@@ -7,7 +7,7 @@
 // the general way.
 #pragma once
 
-#include "pool/pool.h"
+#include "pool/windows_2x2.h"
 #include "simd/strided.h"
 
 namespace fastnn::FASTNN_ISA {
@@ -76,6 +76,40 @@ FASTNN_INLINE bool plane_2x2(const PoolShape& s, const T* g, const int32_t* indi
     return !any_set(missed);
 }
 
+// The same of a plane before the careful ones, at most a vector of windows wide.
+template <class T>
+FASTNN_INLINE bool narrow_plane_2x2(const PoolShape& s, const T* g, const int32_t* indices,
+                                    T* plane) {
+    using I = typename MathConstants<T>::Int;
+    constexpr int lanes = kLanes<T>;
+    IntVec<T> columns; // of the windows' left inputs
+    for (int i = 0; i < lanes; ++i)
+        columns[i] = 2 * i;
+    const I w = static_cast<I>(s.w);
+    const IntVec<T> used = first_lanes<I>(s.ow);
+    const bool wide = s.w > lanes;
+    IntVec<T> missed = {};
+    for (int64_t oy = 0; oy < s.oh; ++oy, g += s.ow, indices += s.ow, columns += 2 * w) {
+        const Vec<T> v = (Vec<T>)((IntVec<T>)load(g) & used);
+        const IntVec<T> at = load_indices<T>(indices, lanes, indices + lanes) - columns;
+        IntVec<T> hit = {};
+        for (int row = 0; row < 2; ++row, plane += s.w) {
+            const auto left = at == row * w, right = at == row * w + 1;
+            hit |= left | right;
+            const Vec<T> even = left ? v : Vec<T>{}, odd = right ? v : Vec<T>{};
+            if (wide)
+                store_interleaved<T>(plane, even, odd, lanes, plane + 2 * lanes);
+            else
+                store_interleaved<T>(plane, even, odd, lanes / 2, plane + lanes);
+        }
+        missed |= ~hit & used;
+    }
+    if (s.h & 1)
+        for (int64_t j = 0; j < s.w; j += lanes)
+            store(plane + j, Vec<T>{});
+    return !any_set(missed);
+}
+
 template <class T>
 bool max_backward_nchw(const PoolShape& s, const void* g, const int32_t* indices, int64_t planes,
                        int64_t, int64_t, void* gx) {
@@ -83,11 +117,15 @@ bool max_backward_nchw(const PoolShape& s, const void* g, const int32_t* indices
     bool fine = true, try_2x2 = may_be_2x2(s);
     const PlanesEnd<T> end = {static_cast<const T*>(g) + planes * outputs,
                               indices + planes * outputs, static_cast<T*>(gx) + planes * size};
+    const int64_t narrow = try_2x2 && s.ow <= kLanes<T> && s.w <= 2 * kLanes<T>
+                               ? planes - careful_planes<T>(s, planes)
+                               : 0;
     for (int64_t p = 0; p < planes; ++p) {
         T* plane = static_cast<T*>(gx) + p * size;
         const T* from = static_cast<const T*>(g) + p * outputs;
         const int32_t* at = indices + p * outputs;
-        if (try_2x2 && (try_2x2 = plane_2x2(s, from, at, plane, end)))
+        if (try_2x2 && (try_2x2 = p < narrow ? narrow_plane_2x2(s, from, at, plane)
+                                             : plane_2x2(s, from, at, plane, end)))
             continue;
         __builtin_memset(plane, 0, static_cast<std::size_t>(size) * sizeof(T));
         for (int64_t i = 0; i < outputs; ++i) {
@@ -133,16 +171,7 @@ FASTNN_INLINE bool image_2x2(const PoolShape& s, const T* g, const int32_t* indi
                 missed |= ~hit & (lane < static_cast<I>(n));
             }
         }
-    const auto zero = [&](int64_t pixel) {
-        __builtin_memset(image + pixel * s.c + begin, 0,
-                         static_cast<std::size_t>(end - begin) * sizeof(T));
-    };
-    if (s.w & 1)
-        for (int64_t y = 0; y < s.h; ++y)
-            zero(y * s.w + s.w - 1);
-    if (s.h & 1)
-        for (int64_t x = 0; x < s.w; ++x)
-            zero((s.h - 1) * s.w + x);
+    zero_outside_2x2(s, begin, end, image);
     return !any_set(missed);
 }
 

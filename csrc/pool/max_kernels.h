@@ -165,12 +165,10 @@ FASTNN_INLINE void max_pairs(const PoolShape& s, const T* plane, const T* limit,
                              int64_t end, T* y, int32_t* indices, const OutputEnd<T>& outputs) {
     using I = typename MathConstants<T>::Int;
     constexpr int lanes = kLanes<T>;
-    I even[lanes], odd[lanes];
-    for (int i = 0; i < lanes; ++i) {
-        even[i] = 2 * i;
-        odd[i] = 2 * i + 1;
-    }
-    const IntVec<T> columns = iota<T>() * I(2);
+    constexpr Pairs<T> pairs;
+    IntVec<T> columns; // of the windows' left inputs, in the order of pairs.evens()
+    for (int i = 0; i < lanes; ++i)
+        columns[i] = pairs.even[i];
     const auto vector = [&](int64_t from, int64_t n, int64_t to) {
         const T *top = plane + from, *low = top + s.w;
         const bool whole = n == lanes || low + 2 * lanes <= limit;
@@ -181,24 +179,22 @@ FASTNN_INLINE void max_pairs(const PoolShape& s, const T* plane, const T* limit,
         const Vec<T> top_left = half(top, first_count), top_right = half(top + lanes, rest);
         const Vec<T> low_left = half(low, first_count), low_right = half(low + lanes, rest);
         if constexpr (Indices) {
-            Vec<T> best = shuffle<T>(top_left, top_right, even);
+            Vec<T> best = pairs.evens(top_left, top_right);
             IntVec<T> at = columns + static_cast<I>(from);
             const auto take = [&](Vec<T> v, int64_t tap) {
                 const auto better = (v > best) | (v != v);
                 best = better ? v : best;
                 at = better ? columns + static_cast<I>(from + tap) : at;
             };
-            take(shuffle<T>(top_left, top_right, odd), 1);
-            take(shuffle<T>(low_left, low_right, even), s.w);
-            take(shuffle<T>(low_left, low_right, odd), s.w + 1);
-            store_before(y + to, best, n, outputs.y);
-            store_indices<T>(indices + to, at, n, outputs.indices);
+            take(pairs.odds(top_left, top_right), 1);
+            take(pairs.evens(low_left, low_right), s.w);
+            take(pairs.odds(low_left, low_right), s.w + 1);
+            store_before(y + to, pairs.mended(best), n, outputs.y);
+            store_indices<T>(indices + to, (IntVec<T>)pairs.mended((Vec<T>)at), n, outputs.indices);
         } else {
             const Vec<T> left = greater<T>(top_left, low_left);
             const Vec<T> right = greater<T>(top_right, low_right);
-            store_before(y + to,
-                         greater<T>(shuffle<T>(left, right, even), shuffle<T>(left, right, odd)), n,
-                         outputs.y);
+            store_before(y + to, combine_pairs<T>(left, right, greater<T>), n, outputs.y);
         }
     };
     for (int64_t oy = begin; oy < end; ++oy) {

@@ -116,7 +116,8 @@ void average_pool_backward(const PoolShape& s, const PoolWindows& windows, bool 
     const int64_t in = s.channels_last ? size.image : size.plane;
     const int64_t out = s.channels_last ? size.output : size.plane_output;
     for_planes(s, [&](int64_t first, int64_t planes, int64_t begin, int64_t end) {
-        const Scratch row(static_cast<std::size_t>((s.w + kPoolScratchTail) * size.item));
+        const Scratch row(
+            static_cast<std::size_t>((s.w + s.ow + 4 * kPoolScratchTail) * size.item));
         kernel(s, windows, at(g, first * out * size.item), planes, begin, end,
                at(gx, first * in * size.item), row.as<void>());
     });

@@ -7,7 +7,9 @@
 // plane (NCHW) or an image (NHWC) of the gradient is zeroed and the outputs' gradients are added to
 // their maxima in row-major order, all while it is in the cache. Average: windows are tables of
 // starts, ends and divisors, which serve adaptive pooling too. NCHW sums the rows of a window first
-// (vectors), then the columns.
+// (vectors), then the columns. Backward, NCHW spreads a row of shares over the columns, each vector
+// of which is the sum of neighbouring shares, and adds it to the rows; NHWC gathers each pixel's
+// shares.
 //
 // Floor: one read of x, one write of y and of the indices; backward one write of gx, one read of g
 // and the indices.
@@ -19,6 +21,11 @@
 // Windows of 2 x 2 by pairs of columns, of rows and of the plane of two vectors each (AVX2, (128,
 // 64, 11, 11) NCHW, ms forward): maximum with positions 0.45, by taps with a stride 1.3; average
 // 0.38, 0.84.
+// Average on one core of Zen 4, AVX2, in the cache, ns for 8 inputs forward / backward: 2 x 2
+// windows of 11 x 11 NCHW 0.73 / 1.4 (1.6 / 2.1 with a test at the end of each row), NHWC 0.4 /
+// 0.5; 3 x 3 windows, 2 apart, of 112 x 112 NCHW 2.4 / 1.9 (5.9 backward column by column),
+// NHWC 1.0 / 2.7 (2.0 with loops over the window, 5.4 by scattering).
+// Maximum likewise, 11 x 11 NCHW: 1.8 / 1.3 (2.0 / 2.7).
 #pragma once
 
 #include <cstdint>

@@ -12,6 +12,7 @@ namespace {
 constexpr int64_t kGrain = 32768;          // elements of one chunk
 constexpr int64_t kMaxAccumulators = 1024; // of one task, on its stack
 constexpr int64_t kMaxParts = 16;          // into which the reduced axis is cut
+constexpr int64_t kStripStep = 128;        // columns: whole tiles, and some cache lines of a row
 
 int64_t divide_up(int64_t a, int64_t b) {
     return (a + b - 1) / b;
@@ -51,13 +52,16 @@ class Reducer {
         return static_cast<const char*>(call_.x) + element * item_;
     }
 
-    void write(int64_t k, double value) {
+    // Outputs first .. first + count - 1 from their accumulators, which are used up.
+    void write(int64_t first, double* acc, int64_t count) {
         if (call_.function == Reduction::mean)
-            value /= count_;
+            for (int64_t i = 0; i < count; ++i)
+                acc[i] /= count_;
         if (call_.is_double)
-            static_cast<double*>(call_.y)[k] = value;
+            std::copy(acc, acc + count, static_cast<double*>(call_.y) + first);
         else
-            static_cast<float*>(call_.y)[k] = static_cast<float>(value);
+            std::transform(acc, acc + count, static_cast<float*>(call_.y) + first,
+                           [](double value) { return static_cast<float>(value); });
     }
 
     // Runs tasks (part, group): each reduces part `part` of the reduced elements for the outputs of
@@ -77,8 +81,7 @@ class Reducer {
             std::fill(acc, acc + count, start_);
             body(part, group, acc);
             if (parts == 1)
-                for (int64_t i = 0; i < count; ++i)
-                    write(first + i, acc[i]);
+                write(first, acc, count);
         });
         if (parts == 1)
             return;
@@ -91,8 +94,7 @@ class Reducer {
                 for (int64_t k = 0; k < kept_; ++k)
                     partial[k] = combine(call_.function, partial[k], from[k]);
         }
-        for (int64_t k = 0; k < kept_; ++k)
-            write(k, partial[k]);
+        write(0, partial, kept_);
     }
 
     void run_runs() {
@@ -123,12 +125,14 @@ class Reducer {
     void run_columns() {
         const auto kernel = reduction_table().columns[call_.is_double][op_];
         const int64_t k1 = call_.outer, r = call_.middle, k2 = call_.inner;
-        const int64_t strips = divide_up(k2, kMaxAccumulators); // of columns
-        const int64_t strip = divide_up(k2, strips);
-        // The rows are cut only if that is needed to occupy threads.
+        // Strips of columns occupy the threads, and their sums are whole; only where they are too
+        // few, rows are cut too.
+        const int64_t strip = std::min(
+            k2, std::clamp(kGrain / r / kStripStep * kStripStep, kStripStep, kMaxAccumulators));
+        const int64_t strips = divide_up(k2, strip);
         const int64_t tasks = k1 * strips;
-        const int64_t rows =
-            tasks >= kMaxParts ? r : std::min(r, std::max(kGrain / strip, divide_up(r, kMaxParts)));
+        const int64_t wanted = std::clamp<int64_t>(tasks * r * strip / kGrain, 1, kMaxParts);
+        const int64_t rows = divide_up(r, divide_up(wanted, tasks));
         // Several small matrices make one task.
         const int64_t together =
             strips == 1

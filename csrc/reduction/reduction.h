@@ -14,6 +14,8 @@
 // Reached on one thread of a Zen 4 with AVX-512, float, (128, 32, 26, 26), us (PyTorch 2.13 beside
 // it in brackets): sum of all 136 (138), over (0, 2, 3) NCHW 141 (188), NHWC 128 (125), over the
 // channels 250 (297), maximum of all 147 (121); positions in 128 rows of 1000: 20 (113).
+// On 2 cores of Zen 4, AVX2: the sum of the columns of (128, 1000) in strips of columns 7.5 us, in
+// parts of rows, whose sums have to be added, 9.8 (PyTorch 11.8).
 #pragma once
 
 #include <cstdint>

@@ -6,7 +6,7 @@
 // (tests/backends/test_elementwise.py measures them over all magnitudes):
 //     exp 1   log 1   tanh 3   sigmoid 3   erf 3
 // The normal distribution keeps its digits in the lower tail but for those of the rounded x^2: x^2
-// ulp.
+// / 2 ulp.
 #pragma once
 
 #include "simd/vec.h"
@@ -38,9 +38,8 @@ struct MathConstants<float> {
     static constexpr Unsigned kMantissaMask = 0x007fffff;
     static constexpr Unsigned kSignMask = 0x80000000;
     // (exp(r) - 1 - r) / r^2 for |r| <= ln(2) / 2, lowest term first
-    static constexpr float kExp[] = {0.50000000134658092001f,  0.16666666681623231402f,
-                                     0.041666464925285905408f, 0.0083333109254809008349f,
-                                     0.001393364999630925043f, 0.00019890990824673653848f};
+    static constexpr float kExp[] = {0.49999993447767f, 0.16666520631512f, 0.04166838805114f,
+                                     0.00836871689806f, 0.00138145983647f};
     // (log((1 + s) / (1 - s)) - 2 s) / s^3 in powers of s^2
     static constexpr float kLog[] = {0.6666666655404201243f, 0.40000122211810649396f,
                                      0.28550778633191965434f, 0.23331614471843499235f};
@@ -48,13 +47,14 @@ struct MathConstants<float> {
     static constexpr float kErf[] = {1.12837916585f,    -0.376126266667f,  0.112835947152f,
                                      -0.0268542120106f, 0.00518908742343f, -0.000801686428717f,
                                      7.87587506269e-5f};
-    // erfc(z) exp(z^2) (z + shift) in powers of (z - shift) / (z + shift) for z >= 0
-    static constexpr float kErfcShift = 3.0f;
+    // erfc(z) exp(z^2) (z + shift) in powers of (z - shift) / (z + shift) for 0 <= z <= kErfcZero
+    static constexpr float kErfcShift = 2.65625f;
     static constexpr float kErfcZero = 10.5f; // exp(-z^2) is 0 from here
-    static constexpr float kErfc[] = {1.07400690584f,     -0.883394463748f,  0.590228447202f,
-                                      -0.310466518013f,   0.119527077692f,   -0.0268374257448f,
-                                      -0.00121720932285f, 0.00307963214698f, -0.000497142237715f,
-                                      -0.000333150355144f};
+    // (rounded so that half of erfc(0) is 1/2 with FMA and without)
+    static constexpr float kErfc[] = {
+        1.0612746477127075f,     -0.8325985074043274f,   0.50044846534729f,
+        -0.21558281779289246f,   0.05382172018289566f,   0.0014343714574351907f,
+        -0.0059106177650392056f, 0.0007627091254107654f, 0.0006318483501672745f};
 };
 
 template <>
@@ -157,35 +157,40 @@ FASTNN_INLINE Vec<T> exp(Vec<T> x) {
     return y * power_of_two<T>(half) * power_of_two<T>(k - half);
 }
 
-// exp for kExpLow * 17 / 16 <= x <= 0 or NaN: less to guard against.
+// x = k ln 2 + r with |r| <= ln(2) / 2; returns r, and 2^(k + shift), whose exponent must be
+// normal: k comes to stand where it belongs by the constant that rounds it to an integer.
 template <class T>
-FASTNN_INLINE Vec<T> exp_of_negative(Vec<T> x) {
+FASTNN_INLINE Vec<T> exp_argument(Vec<T> x, typename MathConstants<T>::Int shift, Vec<T>* power) {
     using C = MathConstants<T>;
-    constexpr typename C::Int shift = C::kBias / 2; // keeps the power of two normal
-    constexpr T back = static_cast<T>(sizeof(T) == 4 ? 0x1p-63 : 0x1p-511);
-    IntVec<T> k;
-    const Vec<T> y = exp_reduced<T>(x, &k) + T(1);
-    return y * power_of_two<T>(k + shift) * back;
+    const T round = C::kRound + static_cast<T>(C::kBias + shift);
+    const Vec<T> shifted = x * T(1.4426950408889634074) + round;
+    const Vec<T> n = shifted - round;
+    *power = (Vec<T>)((IntVec<T>)shifted << C::kMantissaBits);
+    return (x - n * C::kLn2Hi) - n * C::kLn2Lo;
+}
+
+// exp(x) / kExpScale for kExpLow * 17 / 16 <= x <= 0 or NaN: a normal number.
+template <class T>
+inline constexpr T kExpScale = static_cast<T>(sizeof(T) == 4 ? 0x1p-63 : 0x1p-511);
+template <class T>
+FASTNN_INLINE Vec<T> exp_of_negative_scaled(Vec<T> x) {
+    using C = MathConstants<T>;
+    Vec<T> power;
+    const Vec<T> r = exp_argument<T>(x, C::kBias / 2, &power);
+    return ((polynomial(C::kExp, r) * r + T(1)) * r + T(1)) * power;
 }
 
 // exp for x below kExpHigh - 1, with 0 in place of results about as small as the least normal
-// number: what a softmax wants, in four instructions less. Each step is taken for all N vectors
+// number: what a softmax wants, in six instructions less. Each step is taken for all N vectors
 // before the next, so that their latencies overlap.
 template <class T, int N>
 FASTNN_INLINE void exp_flushed(Vec<T> (&x)[N]) {
     using C = MathConstants<T>;
     constexpr int terms = sizeof(C::kExp) / sizeof(T);
-    IntVec<T> k[N];
-    Vec<T> r[N], y[N];
-#pragma GCC unroll 8
-    for (int i = 0; i < N; ++i) {
-        const Vec<T> shifted = x[i] * T(1.4426950408889634074) + C::kRound;
-        k[i] = (IntVec<T>)shifted - (IntVec<T>)broadcast(C::kRound);
-        r[i] = shifted - C::kRound;
-    }
+    Vec<T> power[N], r[N], y[N];
 #pragma GCC unroll 8
     for (int i = 0; i < N; ++i)
-        r[i] = (x[i] - r[i] * C::kLn2Hi) - r[i] * C::kLn2Lo;
+        r[i] = exp_argument<T>(x[i], 0, &power[i]);
 #pragma GCC unroll 8
     for (int i = 0; i < N; ++i)
         y[i] = r[i] * C::kExp[terms - 1] + C::kExp[terms - 2];
@@ -197,7 +202,7 @@ FASTNN_INLINE void exp_flushed(Vec<T> (&x)[N]) {
 #pragma GCC unroll 8
     for (int i = 0; i < N; ++i) {
         y[i] = (r[i] * r[i] * y[i] + r[i]) + T(1);
-        x[i] = x[i] < C::kExpFlush ? Vec<T>{} : y[i] * power_of_two<T>(k[i]); // NaN stays
+        x[i] = x[i] < C::kExpFlush ? Vec<T>{} : y[i] * power[i]; // NaN stays
     }
 }
 
@@ -242,34 +247,55 @@ template <class T>
 FASTNN_INLINE Vec<T> sigmoid(Vec<T> x) {
     using C = MathConstants<T>;
     const Vec<T> below = (Vec<T>)((UnsignedVec<T>)x | C::kSignMask);
-    const Vec<T> e = exp_of_negative<T>(max(broadcast(C::kExpLow), below));
+    const Vec<T> e = exp_of_negative_scaled<T>(max(broadcast(C::kExpLow), below)) * kExpScale<T>;
     return (x >= T(0) ? broadcast(T(1)) : e) / (e + T(1));
 }
 
-// erfc(z) for z >= 0, and exp(-z^2) on the way.
+// kErfc times a factor.
 template <class T>
-FASTNN_INLINE Vec<T> erfc_positive(Vec<T> z, Vec<T>* gauss) {
-    using C = MathConstants<T>;
-    z = min(broadcast(C::kErfcZero), z);
-    *gauss = exp_of_negative<T>(-(z * z));
-    const Vec<T> inverse = T(1) / (z + C::kErfcShift);
-    return *gauss * polynomial(C::kErfc, (z - C::kErfcShift) * inverse) * inverse;
+struct ErfcTerms {
+    T of[sizeof(MathConstants<T>::kErfc) / sizeof(T)];
+    constexpr explicit ErfcTerms(T factor) : of() {
+        for (unsigned i = 0; i < sizeof of / sizeof(T); ++i)
+            of[i] = MathConstants<T>::kErfc[i] * factor;
+    }
+};
+template <class T>
+inline constexpr ErfcTerms<T> kErfcTerms{kExpScale<T>};
+template <class T>
+inline constexpr ErfcTerms<T> kNormalTerms{T(0.70710678118654752440) * kExpScale<T>};
+
+// f erfc(u z) for u z = 0 .. kErfcZero, where `square` is -(u z)^2, `shift` kErfcShift / u, and
+// `terms` are those of f / u times kExpScale; and exp(square) / kExpScale on the way.
+template <class T>
+FASTNN_INLINE Vec<T> erfc_tail(Vec<T> z, Vec<T> square, T shift, const ErfcTerms<T>& terms,
+                               Vec<T>* gauss) {
+    *gauss = exp_of_negative_scaled<T>(square);
+    const Vec<T> inverse = T(1) / (z + shift);
+    return *gauss * inverse * polynomial(terms.of, (z - shift) * inverse);
 }
 
 template <class T>
 FASTNN_INLINE Vec<T> erf(Vec<T> x) {
+    using C = MathConstants<T>;
     const Vec<T> z = abs<T>(x);
+    const Vec<T> clamped = min(broadcast(C::kErfcZero), z); // NaN stays
     Vec<T> gauss;
-    const Vec<T> tail = T(1) - erfc_positive<T>(z, &gauss);
-    const Vec<T> y = z < T(1) ? z * polynomial(MathConstants<T>::kErf, z * z) : tail;
-    return (Vec<T>)((UnsignedVec<T>)y | ((UnsignedVec<T>)x & MathConstants<T>::kSignMask));
+    const Vec<T> tail =
+        T(1) - erfc_tail<T>(clamped, -(clamped * clamped), C::kErfcShift, kErfcTerms<T>, &gauss);
+    const Vec<T> y = z < T(1) ? z * polynomial(C::kErf, z * z) : tail;
+    return (Vec<T>)((UnsignedVec<T>)y | ((UnsignedVec<T>)x & C::kSignMask));
 }
 
-// P(X <= x), X standard normal, and exp(-x^2 / 2).
+// P(X > z), X standard normal, for z >= 0, and exp(-z^2 / 2) / kExpScale. NaN stays; z has to be
+// clamped to kNormalZero.
 template <class T>
-FASTNN_INLINE Vec<T> normal_cdf(Vec<T> x, Vec<T>* gauss) {
-    const Vec<T> lower = T(0.5) * erfc_positive<T>(abs<T>(x) * T(0.70710678118654752440), gauss);
-    return x < T(0) ? lower : T(1) - lower;
+inline constexpr T kNormalZero = static_cast<T>(1.41421356 * MathConstants<T>::kErfcZero);
+template <class T>
+FASTNN_INLINE Vec<T> normal_tail(Vec<T> z, Vec<T>* gauss) {
+    constexpr T sqrt2 = T(1.41421356237309504880);
+    return erfc_tail<T>(z, z * z * T(-0.5), sqrt2 * MathConstants<T>::kErfcShift, kNormalTerms<T>,
+                        gauss);
 }
 
 } // namespace fastnn::FASTNN_ISA

@@ -34,6 +34,43 @@ FASTNN_INLINE Vec<T> load_every_second(const T* p) {
     return shuffle<T>(load(p), load(p + lanes - 1), pick);
 }
 
+// The even and the odd lanes of two vectors in a row, both in an order of their own, and what
+// brings them (or a function of both) in the right one. Where registers have two halves that only
+// slow instructions cross, the pairs are found within the halves, and the order is mended once.
+template <class T>
+struct Pairs {
+    static constexpr int lanes = kLanes<T>, half = kVectorBytes == 32 ? lanes / 2 : lanes;
+    typename MathConstants<T>::Int even[lanes], odd[lanes], order[lanes];
+
+    constexpr Pairs() : even(), odd(), order() {
+        for (int i = 0; i < lanes; ++i) {
+            const int at = i / half * half + i % half * 2 % half;
+            even[i] = half == lanes ? 2 * i : i % half < half / 2 ? at : lanes + at;
+            odd[i] = even[i] + 1;
+            order[i] = i / (half / 2) % 2 * half + i / half * (half / 2) + i % (half / 2);
+        }
+    }
+    FASTNN_INLINE Vec<T> evens(Vec<T> left, Vec<T> right) const {
+        return shuffle<T>(left, right, even);
+    }
+    FASTNN_INLINE Vec<T> odds(Vec<T> left, Vec<T> right) const {
+        return shuffle<T>(left, right, odd);
+    }
+    FASTNN_INLINE Vec<T> mended(Vec<T> v) const {
+        if constexpr (half == lanes)
+            return v;
+        else
+            return shuffle<T>(v, v, order);
+    }
+};
+
+// combine(0, 1), combine(2, 3), ... of the lanes of left and right in a row.
+template <class T, class Combine>
+FASTNN_INLINE Vec<T> combine_pairs(Vec<T> left, Vec<T> right, Combine combine) {
+    constexpr Pairs<T> pairs;
+    return pairs.mended(combine(pairs.evens(left, right), pairs.odds(left, right)));
+}
+
 // Elements 0, stride, 2 * stride, ... : the first n lanes. The other lanes may hold anything that
 // lies before `limit`.
 template <int Stride, class T>

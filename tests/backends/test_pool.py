@@ -123,7 +123,17 @@ def average_tolerance(x: np.ndarray, taps: int) -> float:
     return (taps + 4) * eps(x.dtype) * float(np.abs(x).max(initial=0))
 
 
-@pytest.mark.parametrize("case", WINDOWS, ids=str)
+AVERAGES = [
+    *VALUES,
+    ((5, 40, 11, 11), (2, 2), (2, 2), (0, 0), (1, 1), False),  # planes in whole vectors, and the last ones
+    ((3, 9, 6, 33), (2, 2), (2, 2), (0, 0), (1, 1), False),
+    ((2, 3, 9, 34), (5, 6), (2, 2), (2, 3), (1, 1), False),  # windows that overlap
+    ((2, 3, 9, 37), (3, 16), (1, 1), (1, 8), (1, 1), True),
+    ((2, 3, 9, 60), (3, 20), (2, 2), (1, 10), (1, 1), False),  # too wide for vectors of shares
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("case", AVERAGES, ids=str)
 @pytest.mark.parametrize("count_include_pad", [True, False])
 @pytest.mark.parametrize("divisor", [None, 3])
 def test_average(

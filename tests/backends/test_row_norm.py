@@ -11,7 +11,7 @@ from support import assert_close, assert_same_bits_for_any_threads, eps, kernel,
 from fastnn.backends import cpu
 from fastnn.backends import numpy as spec
 
-SHAPES: list[tuple[int, int]] = [(1, 1), (3, 1), (1, 7), (4, 16), (5, 33), (70, 100), (300, 64), (3, 9001), (2100, 5)]  # fmt: skip
+SHAPES: list[tuple[int, int]] = [(1, 1), (3, 1), (1, 7), (4, 16), (5, 33), (70, 100), (300, 64), (7, 520), (3, 9001), (2100, 5)]  # fmt: skip
 EPS = 1e-5
 
 

@@ -34,6 +34,8 @@ _BASIC = (int, slice, type(None), type(Ellipsis), np.integer)
 
 def _raw_index(index: Any) -> tuple[Any, bool]:
     """The index for NumPy, and whether it is basic (gives a view)."""
+    if type(index) is int:  # by far the most usual
+        return (index,), True
     items = index if isinstance(index, tuple) else (index,)
     raw: list[Any] = []
     basic = True
