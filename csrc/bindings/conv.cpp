@@ -8,6 +8,12 @@
 namespace fastnn::bindings {
 namespace {
 
+// Weights that are contiguous or have their channels last, else a copy.
+py::array weights(PyObject* object, ConvShape* shape) {
+    shape->weight_last = is_channels_last(object);
+    return shape->weight_last ? borrow(object) : contiguous(borrow(object));
+}
+
 // (x, weight, bias or None, stride, padding, dilation, groups, activation or None)
 PyObject* forward(PyObject* const* args, Py_ssize_t count) {
     std::optional<py::array> bias;
@@ -17,7 +23,7 @@ PyObject* forward(PyObject* const* args, Py_ssize_t count) {
         !optional_array(args[2], &bias) || !conv_settings(args + 3, &shape) ||
         !activation(count > 7 ? args[7] : Py_None, &relu))
         return nullptr;
-    const py::array x = borrow(args[0]), weight = contiguous(borrow(args[1]));
+    const py::array x = borrow(args[0]), weight = weights(args[1], &shape);
     const DType dtype = bias ? common_float(x, weight, *bias) : common_float(x, weight);
     if (dtype == DType::other)
         return nullptr;
@@ -44,7 +50,7 @@ PyObject* input_grad(PyObject* const* args, Py_ssize_t count) {
     if (count != 7 || !is_array(args[0]) || !is_array(args[1]) ||
         !shape_argument(args[2], 4, input_shape.data()) || !conv_settings(args + 3, &shape))
         return nullptr;
-    const py::array g = borrow(args[0]), weight = contiguous(borrow(args[1]));
+    const py::array g = borrow(args[0]), weight = weights(args[1], &shape);
     const DType dtype = common_float(g, weight);
     if (dtype == DType::other)
         return nullptr;

@@ -188,9 +188,10 @@ void conv2d(const Image<const T>& x, const T* weight, const T* bias, bool relu,
             const ConvShape& shape, const Image<T>& y) {
     const int64_t taps = shape.kernel_h * shape.kernel_w;
     const int64_t channels = x.c / shape.groups;
+    const int64_t tap = shape.weight_last ? channels : 1; // from tap to tap
     const AxisTaps rows =
-        forward_taps(shape.kernel_h, shape.dilation_h, shape.padding_h, shape.kernel_w);
-    const AxisTaps columns = forward_taps(shape.kernel_w, shape.dilation_w, shape.padding_w, 1);
+        forward_taps(shape.kernel_h, shape.dilation_h, shape.padding_h, shape.kernel_w * tap);
+    const AxisTaps columns = forward_taps(shape.kernel_w, shape.dilation_w, shape.padding_w, tap);
     TapConv<T> conv{};
     conv.source = x;
     conv.dest = y;
@@ -201,7 +202,7 @@ void conv2d(const Image<const T>& x, const T* weight, const T* bias, bool relu,
     conv.weight = weight;
     conv.weight_group = y.c / shape.groups * channels * taps;
     conv.weight_o = channels * taps;
-    conv.weight_c = taps;
+    conv.weight_c = shape.weight_last ? 1 : taps;
     conv.bias = bias;
     conv.relu = relu;
     run(conv);
@@ -219,15 +220,16 @@ void run_residues(const Image<const T>& g, const T* weight, const ConvShape& sha
     conv.step_y = conv.step_x = 1;
     conv.weight = weight;
     conv.weight_group = g.c / shape.groups * channels * taps;
-    conv.weight_o =
-        taps; // an output channel of the gradient is an input channel of the convolution
+    // An output channel of the gradient is an input channel of the convolution.
+    conv.weight_o = shape.weight_last ? 1 : taps;
     conv.weight_c = channels * taps;
+    const int64_t tap = shape.weight_last ? channels : 1; // from tap to tap
     for (int64_t ry = 0; ry < shape.stride_h && ry < gx.h; ++ry) {
         const AxisTaps rows = gradient_taps(shape.kernel_h, shape.dilation_h, shape.padding_h,
-                                            shape.stride_h, ry, shape.kernel_w);
+                                            shape.stride_h, ry, shape.kernel_w * tap);
         for (int64_t rx = 0; rx < shape.stride_w && rx < gx.w; ++rx) {
             const AxisTaps columns = gradient_taps(shape.kernel_w, shape.dilation_w,
-                                                   shape.padding_w, shape.stride_w, rx, 1);
+                                                   shape.padding_w, shape.stride_w, rx, tap);
             set_taps(conv, rows, columns);
             conv.dest = gx;
             conv.dest.data += ry * gx.h_stride + rx * gx.w_stride;

@@ -21,9 +21,11 @@ struct ConvShape {
     int64_t padding_h, padding_w;
     int64_t dilation_h, dilation_w;
     int64_t groups;
+    bool weight_last; // weights lie with their input channels last, (O, KH, KW, C / groups)
 };
 
-// x (N, C, H, W), weight (O, C / groups, KH, KW) contiguous, bias (O,) or null, y (N, O, OH, OW).
+// x (N, C, H, W), weight (O, C / groups, KH, KW), contiguous or with its channels last, bias (O,)
+// or null, y (N, O, OH, OW).
 template <class T>
 void conv2d(const Image<const T>& x, const T* weight, const T* bias, bool relu,
             const ConvShape& shape, const Image<T>& y);

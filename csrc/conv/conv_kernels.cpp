@@ -112,19 +112,18 @@ int panel_vectors(int64_t out, int64_t panel) {
     return out - panel * kTileColumns<T> > kLanes<T> ? 2 : 1;
 }
 
-// The weights of `count` output channels, each of which has all its own in one run, channel by
-// channel: squares of them are turned in registers.
+// The weights of `count` output channels, each of which has all its own in one run: squares of them
+// are turned in registers.
 template <class T>
 void turn_weights(T* to, const Plan<T>& plan, const T* from, int64_t count, int64_t width) {
     constexpr int64_t lanes = kLanes<T>;
     const TapConv<T>& c = plan.conv;
-    const int64_t taps = c.weight_c;
     const Scratch rows(static_cast<size_t>(plan.k) * sizeof(int64_t)); // where a weight's row is
     int64_t* const row = rows.as<int64_t>();
     for (int64_t i = 0; i < c.taps_y; ++i)
         for (int64_t j = 0; j < c.taps_x; ++j)
             for (int64_t channel = 0; channel < plan.in; ++channel)
-                row[channel * taps + c.weight_y[i] + c.weight_x[j]] =
+                row[channel * c.weight_c + c.weight_y[i] + c.weight_x[j]] =
                     ((i * c.taps_x + j) * plan.in + channel) * width;
     for (int64_t o = 0; o < width; o += lanes)
         for (int64_t next = 0; next < plan.k; next += lanes) {
@@ -140,14 +139,14 @@ void turn_weights(T* to, const Plan<T>& plan, const T* from, int64_t count, int6
         }
 }
 
-// Whether the weights of an output channel are one run of taps after taps.
+// Whether the weights of an output channel are one run, in any order.
 template <class T>
 bool in_one_run(const Plan<T>& plan) {
     const TapConv<T>& c = plan.conv;
-    bool run = c.weight_c == c.taps_y * c.taps_x && plan.k >= kLanes<T>;
+    bool run = plan.k >= kLanes<T>;
     for (int64_t i = 0; i < c.taps_y; ++i)
         for (int64_t j = 0; j < c.taps_x; ++j)
-            run = run && c.weight_y[i] + c.weight_x[j] < c.weight_c;
+            run = run && c.weight_y[i] + c.weight_x[j] + (plan.in - 1) * c.weight_c < plan.k;
     return run;
 }
 

@@ -189,8 +189,20 @@ struct Taps {
                 turn(weight + first, o_stride, to + first * kLane, kLane, kBlock);
             return;
         }
+        if (conv.weight_c == 1 && in == kLane && out == kLane) { // input channels side by side
+#pragma GCC unroll 1
+            for (int tap = 0; tap < 9; ++tap)
+                turn(weight + at[tap], o_stride, to + slot[tap] * kLane, kBlock, kLane);
+            return;
+        }
         for (int64_t c = 0; c < in; ++c, weight += conv.weight_c) {
             float* const pair = to + c * kBlock;
+            if (o_stride == 1 && out == kLane) { // output channels side by side
+#pragma GCC unroll 1
+                for (int tap = 0; tap < 9; ++tap)
+                    store(pair + slot[tap] * kLane, load(weight + at[tap]));
+                continue;
+            }
             if constexpr (kLane < 9)
                 if (compact && out == kLane) {
                     for (int64_t first = 0; first < 9 - kLane; first += kLane)

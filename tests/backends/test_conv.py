@@ -163,6 +163,16 @@ def test_layouts(isa: str, dtype: Any, rng: Any, case: Case) -> None:
     check_case(case, dtype, rng, layouts)
 
 
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_weights_with_channels_last(isa: str, dtype: Any, rng: Any, case: Case) -> None:
+    x, weight = random(rng, case.x, dtype), random(rng, case.weight, dtype)
+    y = cpu.conv2d(x, weight, None, *case.settings)
+    last = channels_last(weight)
+    np.testing.assert_array_equal(cpu.conv2d(x, last, None, *case.settings), y)
+    gx = cpu.conv2d_input_grad(y, weight, case.x, *case.settings)
+    np.testing.assert_array_equal(cpu.conv2d_input_grad(y, last, case.x, *case.settings), gx)
+
+
 @pytest.mark.parametrize("case", [*(CASES[i] for i in (0, 1, 4, 6, 19, 29, 39, 46))], ids=str)
 @pytest.mark.parametrize("layout", [lambda x: x, channels_last], ids=["nchw", "nhwc"])
 def test_threads(isa: str, dtype: Any, rng: Any, case: Case, layout: Callable[..., Any]) -> None:
