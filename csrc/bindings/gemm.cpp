@@ -69,6 +69,12 @@ Stack<T> stack_of(const py::array& a, bool left) {
     return s;
 }
 
+// As MaybeReleaseGil counts: the kernels multiply this many elements at a time.
+template <class T>
+int64_t gil_work(const GemmArgs<T>& g) {
+    return g.m * g.n * g.k / 8 + 1;
+}
+
 // c[...] = epilogue(a[...] @ b[...]): batches broadcast, and c is contiguous with one matrix after
 // the other.
 template <class T>
@@ -84,7 +90,7 @@ void multiply(Stack<T> a, const Stack<T>& b, T* c, const T* bias = nullptr, bool
     item.may_split = true;
     const int axes = std::max(a.batch_axes, b.batch_axes);
     if (axes == 0) {
-        const MaybeReleaseGil release(item.m * item.n * item.k);
+        const MaybeReleaseGil release(gil_work(item));
         gemm(item);
         return;
     }
@@ -116,7 +122,7 @@ void multiply(Stack<T> a, const Stack<T>& b, T* c, const T* bias = nullptr, bool
     batch.a_offset = a_offset;
     batch.b_offset = b_offset;
     batch.c_offset = c_offset;
-    const MaybeReleaseGil release(count * item.m * item.n * item.k);
+    const MaybeReleaseGil release(count * gil_work(item));
     gemm_batch(batch);
 }
 

@@ -185,9 +185,11 @@ void init_buffer_pool() {
 #endif
 }
 
-Scratch::Scratch(std::size_t bytes) : buffer_(pool_allocate(bytes)), bytes_(bytes) {}
+Scratch::Scratch(std::size_t bytes)
+    : buffer_(bytes ? pool_allocate(bytes) : nullptr), bytes_(bytes) {}
 Scratch::~Scratch() {
-    pool_free(buffer_, bytes_);
+    if (buffer_)
+        pool_free(buffer_, bytes_);
 }
 
 } // namespace fastnn

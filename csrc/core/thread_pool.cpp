@@ -283,7 +283,7 @@ void parallel_for_erased(int64_t chunks, void (*body)(void*, int64_t), void* con
 }
 
 int num_threads() {
-    return runtime().threads.load(std::memory_order_relaxed);
+    return t_inside ? 1 : runtime().threads.load(std::memory_order_relaxed);
 }
 
 void set_num_threads(int n) {

@@ -48,18 +48,19 @@ extern const MicroKernels<double> micro_kernels_f64 =
 
 namespace {
 
-constexpr int64_t kBlockK = 384;          // rows of B that a tile passes over at once
-constexpr int64_t kLongDot = 256;         // sums of lanes then count little
-constexpr double kChunkWork = 1 << 19;    // multiplications that are worth a chunk
-constexpr int64_t kThreadBlocks = 4;      // blocks of a long product for each thread
-constexpr double kLongWork = 1 << 26;     // multiplications of a long product
-constexpr int64_t kChunks = 16;           // chunks wanted of a large product
-constexpr int64_t kSplitK = 768;          // rows of B in a part, at least, where k is cut
-constexpr int64_t kCacheBytes = 1 << 17;  // a larger B is packed
-constexpr int64_t kPanelGroup = 8;        // panels that a block packs at once
-constexpr int64_t kPackingRowBlocks = 4;  // at most so many pack the same panels
-constexpr int64_t kPackingPanels = 12;    // that a packed A serves, at least
-constexpr double kPackCost = 3;           // of an element, in reads
+constexpr int64_t kBlockK = 384;                    // rows of B that a tile passes over at once
+constexpr int64_t kLongDot = 256;                   // sums of lanes then count little
+constexpr double kChunkWork = 1 << 19;              // multiplications that are worth a chunk
+constexpr int64_t kThreadBlocks = 4;                // blocks of a long product for each thread
+constexpr double kLongWork = 1 << 26;               // multiplications of a long product
+constexpr int64_t kChunks = 16;                     // chunks wanted of a large product
+constexpr int64_t kSplitK = 768;                    // rows of B in a part, at least, where k is cut
+constexpr int64_t kCacheBytes = 1 << 17;            // a larger B is packed
+constexpr int64_t kCacheWay = 4096, kCacheWays = 8; // of the first-level cache, in bytes
+constexpr int64_t kPanelGroup = 8;                  // panels that a block packs at once
+constexpr int64_t kPackingRowBlocks = 4;            // at most so many pack the same panels
+constexpr int64_t kPackingPanels = 12;              // that a packed A serves, at least
+constexpr double kPackCost = 3;                     // of an element, in reads
 constexpr int64_t kFarBytes = 256;        // between columns of A: more pages than the TLB holds
 constexpr int64_t kGroupBytes = 16 << 20; // B is packed in groups of panels of this size
 // Tiles of rows in a chunk, at most: with kBlockK they fill half of the second-level cache.
@@ -256,7 +257,20 @@ void compute_block(const GemmArgs<T>& g, const Panels<T>& panels, const Block& b
     const int64_t a_step = panel_step<T>(kTileRows * step_k + lanes);
     const int64_t b_step = panel_step<T>(kTileColumns<T> * step_k);
     const Scratch packed_a(pack_a ? static_cast<size_t>(count * a_step) * sizeof(T) : 0);
-    const bool pack_b = !panels.packed && block.panel_end > panels.packed_from;
+    // The last panel may be read where it is: a narrow one begins so far to the left that it is
+    // whole (what its first columns give has been stored before, with the same bits), and of two
+    // vectors the micro-kernel lets the second overlap the first.
+    int64_t packed_from = panels.packed_from;
+    const int64_t rest = g.n - packed_from * kTileColumns<T>;
+    const bool in_place = !panels.packed && g.b_col == 1 && steps == 1 && !g.accumulate &&
+                          rest < kTileColumns<T> && block.panel_end == packed_from + 1 &&
+                          (rest > lanes   ? g.c_col == 1
+                           : rest < lanes ? block.panel_begin < packed_from
+                                          : true);
+    if (in_place)
+        ++packed_from;
+    const int64_t before = in_place && rest < lanes ? lanes - rest : 0;
+    const bool pack_b = !panels.packed && block.panel_end > packed_from;
     const int64_t packed_size = min64(kPanelGroup, block.panel_end - block.panel_begin) * b_step;
     const Scratch packed_b(pack_b ? static_cast<size_t>(packed_size) * sizeof(T) : 0);
     for (int64_t step = 0; step < steps; ++step) {
@@ -266,25 +280,25 @@ void compute_block(const GemmArgs<T>& g, const Panels<T>& panels, const Block& b
         if (pack_a)
             pack_tiles(g, k0, kc, tile_row, count, packed_a.as<T>(), a_step);
         for (int64_t panel = block.panel_begin; panel < block.panel_end; ++panel) {
-            const int64_t j0 = panel * kTileColumns<T>;
+            const int64_t shift = panel == block.panel_end - 1 ? before : 0;
+            const int64_t j0 = panel * kTileColumns<T> - shift;
             const int vectors = panel_vectors(g, panel);
             const int64_t in_group = (panel - block.panel_begin) % kPanelGroup;
             if (pack_b && in_group == 0)
-                pack_some(g, k0, kc, max64(panel, panels.packed_from),
-                          max64(panels.packed_from, min64(panel + kPanelGroup, block.panel_end)),
+                pack_some(g, k0, kc, max64(panel, packed_from),
+                          max64(packed_from, min64(panel + kPanelGroup, block.panel_end)),
                           packed_b.as<T>(), b_step);
             TileIn<T> in{};
             in.k = kc;
-            if (panel < panels.packed_from) {
+            if (panel < packed_from) {
                 in.b_row = g.b_row;
                 in.b = g.b + k0 * g.b_row + j0;
             } else if (panels.packed) {
                 in.b_row = vectors * lanes;
-                in.b = panels.packed + (panel - panels.packed_from) * panels.step + k0 * in.b_row;
+                in.b = panels.packed + (panel - packed_from) * panels.step + k0 * in.b_row;
             } else {
                 in.b_row = vectors * lanes;
-                in.b = packed_b.as<T>() +
-                       (panel - max64(panel - in_group, panels.packed_from)) * b_step;
+                in.b = packed_b.as<T>() + (panel - max64(panel - in_group, packed_from)) * b_step;
             }
             for (int64_t tile = 0; tile < count; ++tile) {
                 const int64_t i0 = tile_row[tile];
@@ -300,7 +314,7 @@ void compute_block(const GemmArgs<T>& g, const Panels<T>& panels, const Block& b
                 const TileOut<T> out = {g.c + i0 * g.c_row + j0 * g.c_col,
                                         g.c_row,
                                         g.c_col,
-                                        min64(kTileColumns<T>, g.n - j0),
+                                        min64(vectors * lanes, g.n - j0),
                                         last && g.column_bias ? g.column_bias + j0 : nullptr,
                                         last && g.row_bias ? g.row_bias + i0 : nullptr,
                                         g.accumulate || step > 0,
@@ -390,6 +404,15 @@ Blocks blocks(const GemmArgs<T>& g, int64_t tiles, int64_t panels, int64_t wante
     return best;
 }
 
+// Whether rows of a panel of B, where they lie, would fill more than half of the ways of the sets
+// of the first-level cache that they meet in.
+template <class T>
+bool rows_meet(const GemmArgs<T>& g) {
+    const int64_t row_bytes = (g.b_row < 0 ? -g.b_row : g.b_row) * static_cast<int64_t>(sizeof(T));
+    const int64_t sets = max64(1, kCacheWay / max64(64, row_bytes & -row_bytes));
+    return min64(g.k, kBlockK) > sets * kCacheWays / 2;
+}
+
 template <class T>
 void tiled_product(const GemmArgs<T>& g) {
     const int64_t tiles = ceil_div(g.m, kTileRows);
@@ -401,7 +424,8 @@ void tiled_product(const GemmArgs<T>& g) {
 
     const int64_t whole = g.n / kTileColumns<T>; // panels of full width
     const bool large = g.k * g.n * static_cast<int64_t>(sizeof(T)) > kCacheBytes && tiles >= 8;
-    const int64_t packed_from = g.b_col != 1 || large ? 0 : whole;
+    const bool packs = large || (rows_meet(g) && tiles >= 16);
+    const int64_t packed_from = g.b_col != 1 || packs ? 0 : whole;
     const int64_t row_bytes = (g.a_row < 0 ? -g.a_row : g.a_row) * static_cast<int64_t>(sizeof(T));
     const int64_t column_bytes =
         (g.a_col < 0 ? -g.a_col : g.a_col) * static_cast<int64_t>(sizeof(T));

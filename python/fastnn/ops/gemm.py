@@ -91,32 +91,41 @@ def matmul(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor
         other = other if isinstance(input, Tensor) else input
         raise TypeError(f"matmul: expects two Tensors, got {type(other).__name__}")
     x, y = input._data, other._data
-    if type(x) is not type(y):
-        same_device(input, other)
-    if x.ndim == 0 or y.ndim == 0:
-        raise RuntimeError(
-            f"matmul: both arguments need at least 1 dim, got {x.ndim}D and {y.ndim}D"
-        )
-    if x.dtype != y.dtype:
-        raise RuntimeError(
-            f"matmul: expected operands of the same dtype, got {input.dtype} and {other.dtype}"
-        )
-    if x.shape[-1] != y.shape[-2 if y.ndim > 1 else 0]:
-        raise RuntimeError(
-            f"matmul: mat1 and mat2 shapes cannot be multiplied ({tuple(x.shape)} and {tuple(y.shape)})"
-        )
+    if x.dtype is not y.dtype and x.dtype != y.dtype or type(x) is not type(y):
+        raise _matmul_error(input, other)
     try:
         out = by_type[type(x)].matmul(x, y)
     except ValueError:
-        raise RuntimeError(
-            f"matmul: batches of shapes {tuple(x.shape)} and {tuple(y.shape)} do not broadcast"
-        ) from None
-    if mode.enabled:
-        ra, rb = input._requires_grad, other._requires_grad
-        if ra or rb:
-            saved = (input if rb else None, other if ra else None, x.shape, y.shape)
-            return make(out, MmBackward0((edge_of(input), edge_of(other)), saved))
+        raise _matmul_error(input, other) from None
+    if (input._requires_grad or other._requires_grad) and mode.enabled:
+        saved = (
+            input if other._requires_grad else None,
+            other if input._requires_grad else None,
+            x.shape,
+            y.shape,
+        )
+        return make(out, MmBackward0((edge_of(input), edge_of(other)), saved))
     return make(out)
+
+
+def _matmul_error(input: Tensor, other: Tensor) -> RuntimeError:
+    same_device(input, other)
+    x, y = input._data, other._data
+    if x.ndim == 0 or y.ndim == 0:
+        return RuntimeError(
+            f"matmul: both arguments need at least 1 dim, got {x.ndim}D and {y.ndim}D"
+        )
+    if x.dtype != y.dtype:
+        return RuntimeError(
+            f"matmul: expected operands of the same dtype, got {input.dtype} and {other.dtype}"
+        )
+    if x.shape[-1] != y.shape[-2 if y.ndim > 1 else 0]:
+        return RuntimeError(
+            f"matmul: mat1 and mat2 shapes cannot be multiplied ({tuple(x.shape)} and {tuple(y.shape)})"
+        )
+    return RuntimeError(
+        f"matmul: batches of shapes {tuple(x.shape)} and {tuple(y.shape)} do not broadcast"
+    )
 
 
 class LinearBackward0(Node):
@@ -211,22 +220,25 @@ def linear(
     """
     data, w = input._data, weight._data
     b = None if bias is None else bias._data
+    kind = data.dtype
     if (
-        w.ndim != 2
-        or data.ndim == 0
-        or data.shape[-1] != w.shape[1]
-        or data.dtype != w.dtype
+        (w.dtype is not kind and w.dtype != kind)
         or type(data) is not type(w)
         or (
             b is not None
-            and (b.shape != (w.shape[0],) or b.dtype != w.dtype or type(b) is not type(w))
+            and ((b.dtype is not kind and b.dtype != kind) or type(b) is not type(w))
         )
     ):
         raise _linear_error(input, weight, bias)
-    out = by_type[type(data)].linear(data, w, b, activation)
-    if mode.enabled and (
+    try:
+        out = by_type[type(data)].linear(data, w, b, activation)
+    except ValueError:
+        if activation not in (None, "relu"):
+            raise
+        raise _linear_error(input, weight, bias) from None
+    if (
         input._requires_grad or weight._requires_grad or (bias is not None and bias._requires_grad)
-    ):
+    ) and mode.enabled:
         edges = (edge_of(input), edge_of(weight), None if bias is None else edge_of(bias))
         saved = (
             input if edges[1] is not None else None,

@@ -16,6 +16,8 @@ def matmul(a: Array, b: Array) -> Array:
 
 def linear(x: Array, weight: Array, bias: Array | None, activation: str | None = None) -> Array:
     """activation(x @ weight.T + bias): x (..., K), weight (N, K), bias (N,); activation None or "relu"."""
+    if weight.ndim != 2 or (bias is not None and bias.shape != weight.shape[:1]):
+        raise ValueError("linear: weight wants shape (N, K), bias (N,)")
     y = matmul(x, weight.T)
     if bias is not None:
         y += bias
