@@ -28,7 +28,8 @@ void pool_trim();
 void pool_set_limit(std::size_t bytes);
 void init_buffer_pool();
 
-// Scratch memory of a scope; null for no bytes. (Not inlined: kernel files must not define shared inline functions.)
+// Scratch memory of a scope; null for no bytes. (Not inlined: kernel files must not define shared
+// inline functions.)
 class Scratch {
   public:
     explicit Scratch(std::size_t bytes);

@@ -39,7 +39,7 @@ FASTNN_INLINE void parallel_range(int64_t n, int64_t grain, const Body& body) {
     });
 }
 
-int num_threads();
+int num_threads(); // 1 inside a chunk
 // Throws std::invalid_argument for n < 1.
 void set_num_threads(int n);
 // Reads FASTNN_NUM_THREADS (default: the CPUs that this process may use) and registers the fork

@@ -4,9 +4,9 @@
 // micro-kernel reads A by any strides at full speed, and B wherever a row of a panel is contiguous,
 // so that small products copy nothing:
 // - B is packed (k x panel) where its columns are not contiguous, where a panel is narrower than
-//   two vectors, and where it is large and is read often: rows of a panel lie in pages of their own
-//   and meet in few sets of the first-level cache. By each block for itself where blocks of rows
-//   are few, else by all threads before the product.
+//   two vectors (but for the last one of a product that passes k once, see compute_block), and
+//   where it is read often and is large, or its rows meet in few sets of the first-level cache. By
+//   each block for itself where blocks of rows are few, else by all threads before the product.
 // - A is packed with a large B for many panels, where its rows lie a multiple of 2 KB apart and
 //   would evict each other from the first-level cache, and where its columns lie so far apart that
 //   each step in k would take another page.
@@ -29,7 +29,11 @@
 //   0.98
 // - A packed without gaps, by fewer instructions: 1.03, 0.98, 1.02, 1.03, 1.00
 // On two threads, panels packed by all and read from the other core's cache reach 113 to 149
-// GFLOP/s at 255 to 257, panels packed by each block 147 to 153.
+// GFLOP/s at 255 to 257, panels packed by each block 147 to 153. Two threads with AVX2, time before
+// over time after: one block for each thread instead of two, below kLongWork: 1.02 at 128 x 784 x
+// 128, 1.08 at 256 x 784 x 128. One thread, B packed where few sets of the cache hold its rows:
+// 1.10 for 16 products 128 x 64 x 128, 1.05 at 256 x 128 x 128; the last panel read where it is:
+// 1.24 at 17 x 17, 1.10 at 33 x 33, 1.03 at 65 x 65.
 #include "gemm/gemm.h"
 
 #include "core/buffer_pool.h"
@@ -442,7 +446,7 @@ void tiled_product(const GemmArgs<T>& g) {
     const int64_t parts = max64(long_k, min64(ceil_div(wanted, tiles * all_panels), most_parts));
     // The cut into blocks changes no sum: few for few threads, which then pack little twice.
     const int64_t threads = num_threads();
-    const int64_t thread_blocks = work < kLongWork ? kThreadBlocks / 2 : kThreadBlocks;
+    const int64_t thread_blocks = work < kLongWork ? 1 : kThreadBlocks;
     const int64_t shared =
         ceil_div(min64(wanted, threads == 1 ? 1 : thread_blocks * threads), parts);
     // Few blocks of rows pack each panel for themselves: that takes less time than panels from

@@ -91,7 +91,7 @@ def matmul(input: Tensor, other: Tensor, *, out: Tensor | None = None) -> Tensor
         other = other if isinstance(input, Tensor) else input
         raise TypeError(f"matmul: expects two Tensors, got {type(other).__name__}")
     x, y = input._data, other._data
-    if x.dtype is not y.dtype and x.dtype != y.dtype or type(x) is not type(y):
+    if (x.dtype is not y.dtype and x.dtype != y.dtype) or type(x) is not type(y):
         raise _matmul_error(input, other)
     try:
         out = by_type[type(x)].matmul(x, y)
@@ -224,10 +224,7 @@ def linear(
     if (
         (w.dtype is not kind and w.dtype != kind)
         or type(data) is not type(w)
-        or (
-            b is not None
-            and ((b.dtype is not kind and b.dtype != kind) or type(b) is not type(w))
-        )
+        or (b is not None and ((b.dtype is not kind and b.dtype != kind) or type(b) is not type(w)))
     ):
         raise _linear_error(input, weight, bias)
     try:
