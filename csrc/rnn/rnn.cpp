@@ -14,7 +14,7 @@ constexpr int64_t kChunkSamples = 12; // worth a chunk where there are many
 constexpr int64_t kFewRows = 16;      // of all steps: packing weights would cost more than it saves
 constexpr int64_t kMostChunks = 64;
 constexpr int64_t kSmallWork = 1 << 19; // multiplications that one thread does
-constexpr int64_t kPackGrain = 1 << 16; // elements copied by a task
+constexpr int64_t kPackGrain = 1 << 13; // elements copied by a task
 constexpr int64_t kJoinedRows = 128;    // from which one product for both weights pays
 
 // A power of two, so that the halves of a batch go to two threads evenly.
@@ -43,17 +43,31 @@ int64_t packed_size(const RnnWeights<T>& w) {
     return packed_panels(w) * rnn_panel_step(w.k, lanes<T>(), sizeof(T));
 }
 
-// Packs w into memory at *to, which it moves on.
-template <class T>
-void pack(RnnWeights<T>& w, T** to) {
-    const int64_t grain = std::max<int64_t>(1, kPackGrain / (w.k * lanes<T>() + 1));
+// Packs the matrices one behind the other into memory at `to`.
+template <class T, std::size_t Count>
+void pack(RnnWeights<T>* const (&matrices)[Count], T* to) {
+    RnnWeights<T> plain[Count];
+    int64_t first[Count + 1] = {}; // panel of each
+    int64_t elements = 0;
+    for (std::size_t i = 0; i < Count; ++i) {
+        RnnWeights<T>& w = *matrices[i];
+        plain[i] = w;
+        first[i + 1] = first[i] + packed_panels(w);
+        elements += packed_size(w);
+        w.packed = true;
+        w.data = to;
+        to += packed_size(plain[i]);
+    }
     const auto kernel = rnn_table().pack[sizeof(T) == 8];
-    T* const packed = *to;
-    parallel_range(packed_panels(w), grain,
-                   [&](int64_t begin, int64_t end) { kernel(packed, &w, begin, end); });
-    *to += packed_size(w);
-    w.data = packed;
-    w.packed = true;
+    const int64_t grain = std::max<int64_t>(1, kPackGrain * first[Count] / (elements + 1));
+    parallel_range(first[Count], grain, [&](int64_t begin, int64_t end) {
+        for (std::size_t i = 0; i < Count; ++i) {
+            const int64_t from = std::max(begin, first[i]), until = std::min(end, first[i + 1]);
+            if (from < until)
+                kernel(const_cast<T*>(matrices[i]->data), &plain[i], from - first[i],
+                       until - first[i]);
+        }
+    });
 }
 
 // The transpose of rows [begin, begin + count) of a matrix of `columns` columns.
@@ -99,9 +113,7 @@ void forward(const RnnForward<T>& a) {
         add_biases<T>(hidden_bias, nullptr, a.b_hh ? a.b_hh + together : nullptr, size);
     }
     if (packed) {
-        T* to = bias + biases;
-        for (RnnWeights<T>* w : {&w_ih, &new_ih, &w_hh, &w_hidden, &w_hr})
-            pack(*w, &to);
+        pack<T>({&w_ih, &new_ih, &w_hh, &w_hidden, &w_hr}, bias + biases);
     }
     w_ih.columns = at_once + apart; // the new gate's columns are behind the others
     const int64_t chunks = chunks_of(s);
@@ -195,9 +207,7 @@ void backward(const RnnBackward<T>& a) {
         sizeof(T));
     T* const biases = scratch.as<T>();
     if (packed) {
-        T* to = biases + chunks * columns;
-        pack(w_hh, &to);
-        pack(w_hr, &to);
+        pack<T>({&w_hh, &w_hr}, biases + chunks * columns);
     }
     const Scratch all_gates(static_cast<std::size_t>(s.rows * gates_row) * sizeof(T));
     T* const g = all_gates.as<T>();
