@@ -21,42 +21,12 @@ struct GateConstants<double> {
     static constexpr double kSigmoidEnd = 708.0;
 };
 
-// exp(x) is (p + 1) * power, for N vectors at once: a gate is one chain of dependent instructions,
-// of which a processor holds hardly two in its window, so each step is taken for all of them before
-// the next.
-template <class T, int N>
-FASTNN_INLINE void gate_exp(const Vec<T> (&x)[N], Vec<T> (&p)[N], Vec<T> (&power)[N]) {
-    using C = MathConstants<T>;
-    constexpr int terms = sizeof(C::kExp) / sizeof(T);
-    Vec<T> r[N];
-#pragma GCC unroll 8
-    for (int i = 0; i < N; ++i) {
-        const Vec<T> shifted = x[i] * T(1.4426950408889634074) + C::kRound;
-        power[i] = power_of_two<T>((IntVec<T>)shifted - (IntVec<T>)broadcast(C::kRound));
-        r[i] = shifted - C::kRound;
-    }
-#pragma GCC unroll 8
-    for (int i = 0; i < N; ++i)
-        r[i] = (x[i] - r[i] * C::kLn2Hi) - r[i] * C::kLn2Lo;
-#pragma GCC unroll 8
-    for (int i = 0; i < N; ++i)
-        p[i] = r[i] * C::kExp[terms - 1] + C::kExp[terms - 2];
-#pragma GCC unroll 16
-    for (int term = terms - 3; term >= 0; --term)
-#pragma GCC unroll 8
-        for (int i = 0; i < N; ++i)
-            p[i] = p[i] * r[i] + C::kExp[term];
-#pragma GCC unroll 8
-    for (int i = 0; i < N; ++i)
-        p[i] = r[i] * r[i] * p[i] + r[i];
-}
-
 template <class T>
 FASTNN_INLINE Vec<T> clamp(Vec<T> x, T end) {
     return min(broadcast(end), max(broadcast(-end), x));
 }
 
-// What gate_exp takes for a gate, and the gate from what it gives.
+// What exp_reduced takes for a gate, and the gate from what it gives.
 template <class T>
 FASTNN_INLINE Vec<T> before_sigmoid(Vec<T> x) {
     return -clamp<T>(x, GateConstants<T>::kSigmoidEnd);
@@ -83,7 +53,7 @@ FASTNN_INLINE void gate_sigmoid(Vec<T> (&x)[N]) {
 #pragma GCC unroll 8
     for (int i = 0; i < N; ++i)
         x[i] = before_sigmoid<T>(x[i]);
-    gate_exp<T, N>(x, p, power);
+    exp_reduced<T, N>(x, p, power);
 #pragma GCC unroll 8
     for (int i = 0; i < N; ++i)
         x[i] = sigmoid_of<T>(p[i], power[i]);
@@ -95,7 +65,7 @@ FASTNN_INLINE void gate_tanh(Vec<T> (&x)[N]) {
 #pragma GCC unroll 8
     for (int i = 0; i < N; ++i)
         x[i] = before_tanh<T>(x[i]);
-    gate_exp<T, N>(x, p, power);
+    exp_reduced<T, N>(x, p, power);
 #pragma GCC unroll 8
     for (int i = 0; i < N; ++i)
         x[i] = tanh_of<T>(p[i], power[i]);
@@ -109,7 +79,7 @@ FASTNN_INLINE void gate_lstm(Vec<T> (&x)[4]) {
     x[1] = before_sigmoid<T>(x[1]);
     x[2] = before_tanh<T>(x[2]);
     x[3] = before_sigmoid<T>(x[3]);
-    gate_exp<T, 4>(x, p, power);
+    exp_reduced<T, 4>(x, p, power);
     x[0] = sigmoid_of<T>(p[0], power[0]);
     x[1] = sigmoid_of<T>(p[1], power[1]);
     x[2] = tanh_of<T>(p[2], power[2]);

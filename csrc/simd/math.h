@@ -180,30 +180,40 @@ FASTNN_INLINE Vec<T> exp_of_negative_scaled(Vec<T> x) {
     return ((polynomial(C::kExp, r) * r + T(1)) * r + T(1)) * power;
 }
 
-// exp for x below kExpHigh - 1, with 0 in place of results about as small as the least normal
-// number: what a softmax wants, in six instructions less. Each step is taken for all N vectors
-// before the next, so that their latencies overlap.
+// exp(x) = (p + 1) power of N vectors, where 2^k is a normal number. An exponential is one chain of
+// dependent instructions, of which a processor holds hardly two in its window: each step is taken
+// for all vectors before the next, so that their latencies overlap.
 template <class T, int N>
-FASTNN_INLINE void exp_flushed(Vec<T> (&x)[N]) {
+FASTNN_INLINE void exp_reduced(const Vec<T> (&x)[N], Vec<T> (&p)[N], Vec<T> (&power)[N]) {
     using C = MathConstants<T>;
     constexpr int terms = sizeof(C::kExp) / sizeof(T);
-    Vec<T> power[N], r[N], y[N];
+    Vec<T> r[N];
 #pragma GCC unroll 8
     for (int i = 0; i < N; ++i)
         r[i] = exp_argument<T>(x[i], 0, &power[i]);
 #pragma GCC unroll 8
     for (int i = 0; i < N; ++i)
-        y[i] = r[i] * C::kExp[terms - 1] + C::kExp[terms - 2];
+        p[i] = r[i] * C::kExp[terms - 1] + C::kExp[terms - 2];
 #pragma GCC unroll 16
     for (int term = terms - 3; term >= 0; --term)
 #pragma GCC unroll 8
         for (int i = 0; i < N; ++i)
-            y[i] = y[i] * r[i] + C::kExp[term];
+            p[i] = p[i] * r[i] + C::kExp[term];
 #pragma GCC unroll 8
-    for (int i = 0; i < N; ++i) {
-        y[i] = (r[i] * r[i] * y[i] + r[i]) + T(1);
-        x[i] = x[i] < C::kExpFlush ? Vec<T>{} : y[i] * power[i]; // NaN stays
-    }
+    for (int i = 0; i < N; ++i)
+        p[i] = r[i] * r[i] * p[i] + r[i];
+}
+
+// exp for x below kExpHigh - 1, with 0 in place of results about as small as the least normal
+// number: what a softmax wants, in six instructions less.
+template <class T, int N>
+FASTNN_INLINE void exp_flushed(Vec<T> (&x)[N]) {
+    using C = MathConstants<T>;
+    Vec<T> p[N], power[N];
+    exp_reduced<T, N>(x, p, power);
+#pragma GCC unroll 8
+    for (int i = 0; i < N; ++i)
+        x[i] = x[i] < C::kExpFlush ? Vec<T>{} : (p[i] + T(1)) * power[i]; // NaN stays
 }
 
 template <class T>
