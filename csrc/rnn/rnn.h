@@ -29,7 +29,10 @@
 // functions where the sums are short, and weights that come from behind the second-level cache
 // where they are long. One product for the gradients of both weights and packing its scattered
 // columns (gemm/) took backward without the input's gradient of the first shape from 21.6 to 18 ms:
-// the narrow product of 28 inputs alone had taken 4.
+// the narrow product of 28 inputs alone had taken 4. Since then, as ratios of inference / of
+// forward and backward: the gates of several vectors in step, 1.05 to 1.29 / 0.99 to 1.11 (one
+// thread); neighbouring samples for a thread instead of every second, 1.02 to 1.08 / 1.02 to 1.09
+// (two threads); packing by all threads, 1.12 / 1.05 for (32, 16, 100, 128).
 #pragma once
 
 #include <cstddef>
