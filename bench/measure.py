@@ -153,10 +153,14 @@ class Result:
         peers = [w for w in self.seconds if w != "fastnn" and w not in self.floors]
         return min(peers, key=self.median) if peers else None
 
+    def ratios(self, peer: str) -> list[float]:
+        """How many times as long ``peer`` takes, in each round."""
+        pairs = zip(self.seconds[peer], self.seconds["fastnn"], strict=True)
+        return [p / f for p, f in pairs]
+
     def ratio(self, peer: str) -> float:
         """How many times as long ``peer`` takes: the median over the rounds."""
-        pairs = zip(self.seconds[peer], self.seconds["fastnn"], strict=True)
-        return statistics.median(p / f for p, f in pairs)
+        return statistics.median(self.ratios(peer))
 
 
 def measure(row: Row, make: dict[str, Callable[[], Contestant]], rounds: int) -> Result:

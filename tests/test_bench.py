@@ -14,7 +14,7 @@ pytest.importorskip(
     "fastnn._cpu", reason="what is measured, and the machine's roofs, are C++ kernels"
 )
 
-from bench import measure, report, results, rows  # noqa: E402
+from bench import goals, measure, report, results, rows  # noqa: E402
 from bench.measure import Result, Row, Sample  # noqa: E402
 from bench.roofline import Machine  # noqa: E402
 
@@ -95,6 +95,20 @@ def test_best_peer_is_the_fastest_that_does_the_same_work():
     result = Result("g", "n", {"fastnn": [2.0], "slow": [4.0], "fast": [3.0], "floor": [1.0]}, floors=("floor",))  # fmt: skip
     assert result.best_peer() == "fast"
     assert result.ratio("fast") == 1.5
+
+
+@pytest.mark.parametrize(
+    ("name", "peer", "wanted"),
+    [
+        ("no row of this name", [0.8, 0.9, 0.9, 1.3, 1.4], "not told from the goal"),
+        ("no row of this name", [0.8, 0.9, 0.9, 0.9, 1.4], "not known yet"),
+        ("import, in a process of its own", [0.8, 0.9, 0.9, 1.3, 1.4], "NumPy"),
+    ],
+)
+def test_cause_is_the_one_known_or_the_spread(name, peer, wanted):
+    result = Result("overhead", name, {"fastnn": [1.0] * 5, "torch": peer})
+    assert goals.short(result)
+    assert wanted in goals.cause(result)
 
 
 def test_saved_runs_are_the_same_when_loaded(tmp_path):

@@ -10,13 +10,7 @@ struct WinogradKernels {
     void (*weight_gradient)(const WeightGrad<float>&);
 };
 FASTNN_KERNEL_TABLE(WinogradKernels, winograd_kernels)
-
-// Of stride 2.
-struct WinogradStridedKernels {
-    void (*convolve)(const TapConv<float>&);
-    void (*weight_gradient)(const WeightGrad<float>&);
-};
-FASTNN_KERNEL_TABLE(WinogradStridedKernels, winograd_strided_kernels)
+FASTNN_KERNEL_TABLE(WinogradKernels, winograd_strided_kernels) // of stride 2
 
 // Below this many channels on either side the transforms cost more than they save.
 inline constexpr int64_t kWinogradChannels = 8;

@@ -285,25 +285,15 @@ void convolve(const TapConv<float>& conv) {
     const Taps taps(conv);
     const int64_t source_element = element_stride(tiles.most() * in_pitch);
     const int64_t product_element = element_stride(tiles.most() * out_pitch);
-    // Straight into the result where its channels or its pixels are contiguous; else by a copy.
-    const bool direct = d.w >= kTile && d.c_stride == 1 && out == out_pitch;
-    const bool planar = d.w >= kTile && d.w_stride == 1 && !direct;
-    const int64_t copy_row = max64(d.w, kTile) * out_pitch;
-    const int64_t copy_floats = direct || planar ? 0 : kTile * copy_row;
+    const Results results(d, tiles, true);
     parallel_for(row_chunks * panel_blocks, [&](int64_t chunk) {
-        const int64_t begin = chunk / panel_blocks * tiles.chunk_rows;
-        const int64_t end = min64(tiles.rows, begin + tiles.chunk_rows);
-        const int64_t block = chunk % panel_blocks;
-        const int64_t first_panel = block * panels / panel_blocks;
-        const int64_t last_panel = (block + 1) * panels / panel_blocks;
-        const int64_t first = first_panel * kTileColumns<float>;
-        const int64_t last = min64(out_pitch, last_panel * kTileColumns<float>);
-        const int64_t count = (end - begin) * tiles.x;
+        const Share share(tiles, out, panel_blocks, chunk);
+        const int64_t count = (share.end - share.begin) * tiles.x;
         Pixels source(conv.source, tiles, kReach);
         const Scratch sources(static_cast<size_t>(kElements * source_element) * sizeof(float));
         const Scratch products(static_cast<size_t>(kElements * product_element) * sizeof(float));
-        transform_source(source, conv.dy[0], conv.dx[0], tiles, begin, end, sources.as<float>(),
-                         source_element);
+        transform_source(source, conv.dy[0], conv.dx[0], tiles, share.begin, share.end,
+                         sources.as<float>(), source_element);
         const int64_t groups = ceil_div(count, kTileRows);
         TileIn<float> a{};
         a.a_row = in_pitch;
@@ -332,7 +322,7 @@ void convolve(const TapConv<float>& conv) {
         };
         const Scratch own(once ? weight_bytes : 0);
         if (once)
-            for (int64_t panel = first_panel; panel < last_panel; ++panel)
+            for (int64_t panel = share.first_panel; panel < share.last_panel; ++panel)
                 for (int64_t c = 0; c < in; c += step) {
                     const int64_t o = panel * kTileColumns<float>;
                     transform_panel(conv, taps, o, panel_width(out, o), c, min64(in, c + step),
@@ -342,32 +332,14 @@ void convolve(const TapConv<float>& conv) {
                 }
         else
             for (int64_t element = 0; element < kElements; ++element)
-                for (int64_t panel = first_panel; panel < last_panel; ++panel)
+                for (int64_t panel = share.first_panel; panel < share.last_panel; ++panel)
                     multiply(element, panel, 0,
                              weights.as<float>() + element * weight_element +
                                  panel * in * kTileColumns<float>);
-        const Scratch copy(static_cast<size_t>(copy_floats) * sizeof(float));
-        for (int64_t row = begin; row < end; ++row) {
-            const float* from = products.as<float>() + (row - begin) * tiles.x * out_pitch;
-            const int64_t n = row / tiles.y, y = row % tiles.y * kTile;
-            const int64_t rows = min64(kTile, d.h - y);
-            const Target target = {d.data + n * d.n_stride + y * d.h_stride, d.c_stride, d.h_stride,
-                                   d.w_stride, rows};
-            if (direct) {
-                transform_results<false>(conv, tiles, from, product_element, first, last, target);
-            } else if (planar) {
-                transform_results<true>(conv, tiles, from, product_element, first, last, target);
-            } else {
-                transform_results<false>(conv, tiles, from, product_element, first, last,
-                                         {copy.as<float>(), 1, copy_row, out_pitch, rows});
-                Image<float> part = d;
-                part.data += first * d.c_stride;
-                part.c = min64(out, last) - first;
-                for (int64_t i = 0; i < rows; ++i)
-                    write_window(part, n, copy.as<float>() + i * copy_row + first,
-                                 Window{y + i, 0, 1, d.w, out_pitch});
-            }
-        }
+        results.write(share, [&]<bool planar>(int64_t row, const Target& to) {
+            transform_results<planar>(conv, tiles, products.as<float>() + row * tiles.x * out_pitch,
+                                      product_element, share.first, share.last, to);
+        });
     });
 }
 

@@ -204,32 +204,22 @@ void convolve(const TapConv<float>& conv) {
             source_offset[place(i, j)] = place(i, j) * in_pitch;
             weight_offset[place(i, j)] = (kWeightOf[i] * 4 + kWeightOf[j]) * weight_stride;
         }
-    // Straight into the result where its channels or its pixels are contiguous; else by a copy.
-    const bool direct = d.w >= kSide && d.c_stride == 1 && out == out_pitch;
-    const bool planar = d.w >= 2 * kSide && d.w % kSide == 0 && d.w_stride == 1 && !direct;
-    const int64_t copy_row = max64(d.w, kSide) * out_pitch;
-    const int64_t copy_floats = direct || planar ? 0 : kSide * copy_row;
+    const Results results(d, tiles, d.w % kSide == 0);
     parallel_for(row_chunks * panel_blocks, [&](int64_t chunk) {
-        const int64_t begin = chunk / panel_blocks * tiles.chunk_rows;
-        const int64_t end = min64(tiles.rows, begin + tiles.chunk_rows);
-        const int64_t block = chunk % panel_blocks;
-        const int64_t first_panel = block * panels / panel_blocks;
-        const int64_t last_panel = (block + 1) * panels / panel_blocks;
-        const int64_t first = first_panel * kTileColumns<float>;
-        const int64_t last = min64(out_pitch, last_panel * kTileColumns<float>);
-        const int64_t count = (end - begin) * tiles.x;
+        const Share share(tiles, out, panel_blocks, chunk);
+        const int64_t count = (share.end - share.begin) * tiles.x;
         Pixels source(conv.source, tiles, kReach);
         const size_t most = static_cast<size_t>(tiles.most()) * sizeof(float);
         const Scratch sources(most * static_cast<size_t>(kTerms * in_pitch));
         const Scratch products(most * static_cast<size_t>(kElements * out_pitch));
-        transform_source(source, conv.dy[0], conv.dx[0], tiles, begin, end, sources.as<float>(),
-                         kTerms * in_pitch);
+        transform_source(source, conv.dy[0], conv.dx[0], tiles, share.begin, share.end,
+                         sources.as<float>(), kTerms * in_pitch);
         const int64_t groups = ceil_div(count, kTileRows);
         TileIn<float> a{};
         a.k = in;
         a.a_row = kTerms * in_pitch;
         a.a_col = 1;
-        for (int64_t panel = first_panel; panel < last_panel; ++panel) {
+        for (int64_t panel = share.first_panel; panel < share.last_panel; ++panel) {
             const int64_t o = panel * kTileColumns<float>, width = panel_width(out, o);
             a.b = weights.as<float>() + panel * in * kTileColumns<float>;
             a.b_row = width;
@@ -255,29 +245,11 @@ void convolve(const TapConv<float>& conv) {
                 }
             }
         }
-        const Scratch copy(static_cast<size_t>(copy_floats) * sizeof(float));
-        for (int64_t row = begin; row < end; ++row) {
-            const float* from =
-                products.as<float>() + (row - begin) * tiles.x * kElements * out_pitch;
-            const int64_t n = row / tiles.y, y = row % tiles.y * kSide;
-            const int64_t rows = min64(kSide, d.h - y);
-            const Target target = {d.data + n * d.n_stride + y * d.h_stride, d.c_stride, d.h_stride,
-                                   d.w_stride, rows};
-            if (direct) {
-                transform_results<false>(conv, tiles, from, first, last, target);
-            } else if (planar) {
-                transform_results<true>(conv, tiles, from, first, last, target);
-            } else {
-                transform_results<false>(conv, tiles, from, first, last,
-                                         {copy.as<float>(), 1, copy_row, out_pitch, rows});
-                Image<float> part = d;
-                part.data += first * d.c_stride;
-                part.c = min64(out, last) - first;
-                for (int64_t i = 0; i < rows; ++i)
-                    write_window(part, n, copy.as<float>() + i * copy_row + first,
-                                 Window{y + i, 0, 1, d.w, out_pitch});
-            }
-        }
+        results.write(share, [&]<bool planar>(int64_t row, const Target& to) {
+            transform_results<planar>(conv, tiles,
+                                      products.as<float>() + row * tiles.x * kElements * out_pitch,
+                                      share.first, share.last, to);
+        });
     });
 }
 
@@ -385,6 +357,6 @@ void weight_gradient(const WeightGrad<float>& w) {
 
 } // namespace
 
-const WinogradStridedKernels winograd_strided_kernels = {convolve, weight_gradient};
+const WinogradKernels winograd_strided_kernels = {convolve, weight_gradient};
 
 } // namespace fastnn::FASTNN_ISA

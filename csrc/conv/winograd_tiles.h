@@ -288,6 +288,69 @@ struct Target {
     int64_t rows; // that exist
 };
 
+// The rows of tiles, and the panels of output channels, that a chunk computes.
+struct Share {
+    int64_t begin, end;
+    int64_t first_panel, last_panel;
+    int64_t first, last; // output channels, up to whole vectors
+
+    Share(const Tiles& tiles, int64_t out, int64_t panel_blocks, int64_t chunk)
+        : begin(chunk / panel_blocks * tiles.chunk_rows),
+          end(min64(tiles.rows, begin + tiles.chunk_rows)) {
+        const int64_t block = chunk % panel_blocks, panels = ceil_div(out, kTileColumns<float>);
+        first_panel = block * panels / panel_blocks;
+        last_panel = (block + 1) * panels / panel_blocks;
+        first = first_panel * kTileColumns<float>;
+        last = min64(whole_vectors(out), last_panel * kTileColumns<float>);
+    }
+};
+
+// Brings results where they belong: straight where channels or pixels are contiguous, else by a
+// copy of a row of tiles.
+class Results {
+  public:
+    // Runs: whether 4 pixels of a row can be given side by side.
+    Results(const Image<float>& image, const Tiles& tiles, bool runs)
+        : image_(image), tiles_(tiles), pitch_(whole_vectors(image.c)),
+          direct_(image.w >= tiles.side && image.c_stride == 1 && image.c == pitch_),
+          planar_(!direct_ && runs && image.w >= 4 && image.w_stride == 1),
+          copy_row_(max64(image.w, tiles.side) * pitch_) {}
+
+    // give.operator()<planar>(row, target) writes row `row` of the share's tiles.
+    template <class Give>
+    void write(const Share& share, const Give& give) const {
+        const int64_t side = tiles_.side, floats = direct_ || planar_ ? 0 : side * copy_row_;
+        const Scratch copy(static_cast<size_t>(floats) * sizeof(float));
+        for (int64_t row = share.begin; row < share.end; ++row) {
+            const int64_t n = row / tiles_.y, y = row % tiles_.y * side;
+            const int64_t rows = min64(side, image_.h - y), at = row - share.begin;
+            const Target target = {image_.data + n * image_.n_stride + y * image_.h_stride,
+                                   image_.c_stride, image_.h_stride, image_.w_stride, rows};
+            if (direct_) {
+                give.template operator()<false>(at, target);
+            } else if (planar_) {
+                give.template operator()<true>(at, target);
+            } else {
+                give.template operator()<false>(
+                    at, Target{copy.as<float>(), 1, copy_row_, pitch_, rows});
+                Image<float> part = image_;
+                part.data += share.first * image_.c_stride;
+                part.c = min64(image_.c, share.last) - share.first;
+                for (int64_t i = 0; i < rows; ++i)
+                    write_window(part, n, copy.as<float>() + i * copy_row_ + share.first,
+                                 Window{y + i, 0, 1, image_.w, pitch_});
+            }
+        }
+    }
+
+  private:
+    const Image<float>& image_;
+    const Tiles& tiles_;
+    const int64_t pitch_;
+    const bool direct_, planar_;
+    const int64_t copy_row_;
+};
+
 // -- weight gradients: sums over tiles --
 
 // Of tiles whose channels lie so far from tile to tile.

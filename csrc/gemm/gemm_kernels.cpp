@@ -52,19 +52,20 @@ extern const MicroKernels<double> micro_kernels_f64 =
 
 namespace {
 
-constexpr int64_t kBlockK = 384;                    // rows of B that a tile passes over at once
-constexpr int64_t kLongDot = 256;                   // sums of lanes then count little
-constexpr double kChunkWork = 1 << 19;              // multiplications that are worth a chunk
-constexpr int64_t kThreadBlocks = 4;                // blocks of a long product for each thread
-constexpr double kLongWork = 1 << 26;               // multiplications of a long product
-constexpr int64_t kChunks = 16;                     // chunks wanted of a large product
-constexpr int64_t kSplitK = 768;                    // rows of B in a part, at least, where k is cut
-constexpr int64_t kCacheBytes = 1 << 17;            // a larger B is packed
-constexpr int64_t kCacheWay = 4096, kCacheWays = 8; // of the first-level cache, in bytes
-constexpr int64_t kPanelGroup = 8;                  // panels that a block packs at once
-constexpr int64_t kPackingRowBlocks = 4;            // at most so many pack the same panels
-constexpr int64_t kPackingPanels = 12;              // that a packed A serves, at least
-constexpr double kPackCost = 3;                     // of an element, in reads
+constexpr int64_t kBlockK = 384;         // rows of B that a tile passes over at once
+constexpr int64_t kLongDot = 256;        // sums of lanes then count little
+constexpr double kChunkWork = 1 << 19;   // multiplications that are worth a chunk
+constexpr int64_t kThreadBlocks = 4;     // blocks of a long product for each thread
+constexpr double kLongWork = 1 << 26;    // multiplications of a long product
+constexpr int64_t kChunks = 16;          // chunks wanted of a large product
+constexpr int64_t kSplitK = 768;         // rows of B in a part, at least, where k is cut
+constexpr int64_t kCacheBytes = 1 << 17; // a larger B is packed
+constexpr int64_t kCacheWay = 4096;      // bytes, of the first-level cache
+constexpr int64_t kCacheWays = 8;
+constexpr int64_t kPanelGroup = 8;        // panels that a block packs at once
+constexpr int64_t kPackingRowBlocks = 4;  // at most so many pack the same panels
+constexpr int64_t kPackingPanels = 12;    // that a packed A serves, at least
+constexpr double kPackCost = 3;           // of an element, in reads
 constexpr int64_t kFarBytes = 256;        // between columns of A: more pages than the TLB holds
 constexpr int64_t kGroupBytes = 16 << 20; // B is packed in groups of panels of this size
 // Tiles of rows in a chunk, at most: with kBlockK they fill half of the second-level cache.

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "core/buffer_pool.h"
+#include "core/integers.h"
 #include "core/parallel.h"
 
 namespace fastnn {
@@ -13,19 +14,15 @@ constexpr int64_t kGrain = 16384;
 constexpr int64_t kMaxParts = 16; // into which the rows are cut for sums
 constexpr int64_t kGroup = 512;   // channels of one task
 
-int64_t divide_up(int64_t a, int64_t b) {
-    return (a + b - 1) / b;
-}
-
 // How the rows and channels are cut into tasks, by the shape alone.
 struct Partition {
     explicit Partition(const NormShape& s) {
         group = std::min(s.channels,
                          s.run > 1 ? std::clamp<int64_t>(kGrain / s.run, 1, kGroup) : kGroup);
-        groups = divide_up(s.channels, group);
-        rows = std::max(kGrain / (group * s.run), divide_up(s.rows, kMaxParts));
+        groups = ceil_div(s.channels, group);
+        rows = std::max(kGrain / (group * s.run), ceil_div(s.rows, kMaxParts));
         rows = std::clamp<int64_t>(rows, 1, s.rows);
-        parts = divide_up(s.rows, rows);
+        parts = ceil_div(s.rows, rows);
     }
     int64_t group, groups, rows, parts;
 };
@@ -48,7 +45,7 @@ void apply(const NormShape& s, const T* x, const T* g, const T* mean, const T* s
     const int64_t row = s.channels * s.run;
     if (row > 4 * kGrain && s.run > 1) { // few large images: a task for some channels of a row
         const int64_t group = std::clamp<int64_t>(kGrain / s.run, 1, s.channels);
-        const int64_t groups = divide_up(s.channels, group);
+        const int64_t groups = ceil_div(s.channels, group);
         parallel_for(s.rows * groups, [&](int64_t task) {
             const int64_t c = task % groups * group;
             const int64_t at = task / groups * row + c * s.run;

@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "core/buffer_pool.h"
+#include "core/integers.h"
 #include "core/parallel.h"
 
 namespace fastnn {
@@ -13,10 +14,6 @@ constexpr int64_t kGrain = 32768;          // elements of one chunk
 constexpr int64_t kMaxAccumulators = 1024; // of one task, on its stack
 constexpr int64_t kMaxParts = 16;          // into which the reduced axis is cut
 constexpr int64_t kStripStep = 128;        // columns: whole tiles, and some cache lines of a row
-
-int64_t divide_up(int64_t a, int64_t b) {
-    return (a + b - 1) / b;
-}
 
 int operation(Reduction f) {
     return f == Reduction::amax ? 1 : f == Reduction::amin ? 2 : 0;
@@ -101,17 +98,17 @@ class Reducer {
         const auto kernel = reduction_table().runs[call_.is_double][op_];
         const int64_t r1 = call_.outer, k = call_.middle, r2 = call_.inner;
         // A part is a piece of the runs, or some of the runs.
-        const int64_t pieces = r1 == 1 || r2 > kGrain ? divide_up(r2, kGrain) : 1;
-        const int64_t piece = divide_up(r2, pieces);
+        const int64_t pieces = r1 == 1 || r2 > kGrain ? ceil_div(r2, kGrain) : 1;
+        const int64_t piece = ceil_div(r2, pieces);
         const int64_t k_group =
             std::clamp<int64_t>(kGrain / piece, 1, std::min(k, kMaxAccumulators));
         const int64_t r_group =
             pieces > 1 ? 1
                        : std::clamp<int64_t>(
-                             std::max(kGrain / (k_group * r2), divide_up(r1, kMaxParts)), 1, r1);
-        const int64_t r_parts = divide_up(r1, r_group);
+                             std::max(kGrain / (k_group * r2), ceil_div(r1, kMaxParts)), 1, r1);
+        const int64_t r_parts = ceil_div(r1, r_group);
         run_tasks(
-            r_parts * pieces, divide_up(k, k_group),
+            r_parts * pieces, ceil_div(k, k_group),
             [&](int64_t group) { return std::min(group * k_group, k); },
             [&](int64_t part, int64_t group, double* acc) {
                 const int64_t j = part / pieces * r_group, begin = part % pieces * piece;
@@ -129,19 +126,19 @@ class Reducer {
         // few, rows are cut too.
         const int64_t strip = std::min(
             k2, std::clamp(kGrain / r / kStripStep * kStripStep, kStripStep, kMaxAccumulators));
-        const int64_t strips = divide_up(k2, strip);
+        const int64_t strips = ceil_div(k2, strip);
         const int64_t tasks = k1 * strips;
         const int64_t wanted = std::clamp<int64_t>(tasks * r * strip / kGrain, 1, kMaxParts);
-        const int64_t rows = divide_up(r, divide_up(wanted, tasks));
+        const int64_t rows = ceil_div(r, ceil_div(wanted, tasks));
         // Several small matrices make one task.
         const int64_t together =
             strips == 1
                 ? std::clamp<int64_t>(kGrain / (rows * k2), 1,
                                       std::min(k1, std::max<int64_t>(kMaxAccumulators / k2, 1)))
                 : 1;
-        const int64_t groups = divide_up(k1, together) * strips;
+        const int64_t groups = ceil_div(k1, together) * strips;
         run_tasks(
-            divide_up(r, rows), groups,
+            ceil_div(r, rows), groups,
             [&](int64_t group) {
                 if (group == groups)
                     return kept_;
@@ -184,7 +181,7 @@ void arg_reduce(bool is_double, bool minimum, const void* x, int64_t rows, int64
         return;
     }
     // One long row: the position within each chunk, then the first of the best.
-    const int64_t chunks = divide_up(n, kGrain);
+    const int64_t chunks = ceil_div(n, kGrain);
     const Scratch scratch(static_cast<std::size_t>(chunks) * sizeof(int64_t));
     int64_t* where = scratch.as<int64_t>();
     parallel_for(chunks, [&](int64_t chunk) {

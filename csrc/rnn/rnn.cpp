@@ -47,25 +47,22 @@ int64_t packed_size(const RnnWeights<T>& w) {
 template <class T, std::size_t Count>
 void pack(RnnWeights<T>* const (&matrices)[Count], T* to) {
     RnnWeights<T> plain[Count];
-    int64_t first[Count + 1] = {}; // panel of each
-    int64_t elements = 0;
+    int64_t first[Count + 1] = {}, place[Count + 1] = {}; // panel and element of each
     for (std::size_t i = 0; i < Count; ++i) {
         RnnWeights<T>& w = *matrices[i];
         plain[i] = w;
         first[i + 1] = first[i] + packed_panels(w);
-        elements += packed_size(w);
+        place[i + 1] = place[i] + packed_size(w);
+        w.data = to + place[i];
         w.packed = true;
-        w.data = to;
-        to += packed_size(plain[i]);
     }
     const auto kernel = rnn_table().pack[sizeof(T) == 8];
-    const int64_t grain = std::max<int64_t>(1, kPackGrain * first[Count] / (elements + 1));
+    const int64_t grain = std::max<int64_t>(1, kPackGrain * first[Count] / (place[Count] + 1));
     parallel_range(first[Count], grain, [&](int64_t begin, int64_t end) {
         for (std::size_t i = 0; i < Count; ++i) {
             const int64_t from = std::max(begin, first[i]), until = std::min(end, first[i + 1]);
             if (from < until)
-                kernel(const_cast<T*>(matrices[i]->data), &plain[i], from - first[i],
-                       until - first[i]);
+                kernel(to + place[i], &plain[i], from - first[i], until - first[i]);
         }
     });
 }
