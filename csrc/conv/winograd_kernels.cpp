@@ -29,11 +29,13 @@
 // Of the first, the products, at the peak, take 58 %, the results' transform 24 %, the copy to
 // channels last 11 %, the source's transform 5 %; to write results to memory is 7 to 14 % of all.
 // One image has few tiles: threads share them, and where they are too few to cut, the panels of
-// output channels. 64 to 64, 8 x 8, in two threads: 27 us, where one thread for all took 44; 32 to
-// 64, 13 x 13: 24 and 35. The weights' transform is 16 of one thread's 42 us of the first: what it
+// output channels. The weights' transform is 16 of one thread's 42 us of 64 to 64, 8 x 8: what it
 // writes, four times the weights, goes to the second-level cache and back (written to one place
 // instead: 10 us). Made for a panel where it is read, or for some channels at a time, so that it
 // stays in the first-level cache, it takes less, but the products take more: 45 to 65 us in all.
+// Several threads make it once for each chunk of few: written by one core where another has just
+// read, those of 16 to 16 channels took 13 us instead of 1. Two threads, before and since: 16 to
+// 16, 32 x 32: 27 and 25 us; 32 to 32, 16 x 16: 33 and 22; 64 to 64, 8 x 8: 29 and 24.
 // Where the weights' transforms outgrow the cache (256 to 256), chunks of 48 tiles rather than 12
 // take a fifth less.
 // Of many weights and few tiles, all in one chunk, each block of panels transforms its weights
@@ -273,14 +275,15 @@ void convolve(const TapConv<float>& conv) {
     tiles.chunk_rows = ceil_div(tiles.rows, row_chunks); // as even as can be
     // Few tiles: panels are shared, and each block of them transforms the source for itself.
     const int64_t panel_blocks = once ? kOnceBlocks : min64(panels, max64(1, wanted / row_chunks));
+    const bool own = once || own_weights(row_chunks);
     const int64_t step = once ? kOnceChannels : in;
-    const int64_t weight_element = element_stride((once ? 1 : panels) * step * kTileColumns<float>);
+    const int64_t weight_element = element_stride((own ? 1 : panels) * step * kTileColumns<float>);
     const size_t weight_bytes = static_cast<size_t>(kElements * weight_element) * sizeof(float);
-    const Scratch weights(once ? 0 : weight_bytes);
+    const Scratch weights(own ? 0 : weight_bytes);
     const auto transformed = [&](const V(&w)[9], float* to) __attribute__((always_inline)) {
         transform_weight(w, to, weight_element);
     };
-    if (!once)
+    if (!own)
         transform_weights(conv, weights.as<float>(), transformed);
     const Taps taps(conv);
     const int64_t source_element = element_stride(tiles.most() * in_pitch);
@@ -320,15 +323,16 @@ void convolve(const TapConv<float>& conv) {
                 micro_kernels<float>().of[rows - 1][width > kLane ? 1 : 0](a, to);
             }
         };
-        const Scratch own(once ? weight_bytes : 0);
-        if (once)
+        const Scratch panel_weights(own ? weight_bytes : 0);
+        if (own)
             for (int64_t panel = share.first_panel; panel < share.last_panel; ++panel)
                 for (int64_t c = 0; c < in; c += step) {
                     const int64_t o = panel * kTileColumns<float>;
                     transform_panel(conv, taps, o, panel_width(out, o), c, min64(in, c + step),
-                                    own.as<float>(), transformed);
+                                    panel_weights.as<float>(), transformed);
                     for (int64_t element = 0; element < kElements; ++element)
-                        multiply(element, panel, c, own.as<float>() + element * weight_element);
+                        multiply(element, panel, c,
+                                 panel_weights.as<float>() + element * weight_element);
                 }
         else
             for (int64_t element = 0; element < kElements; ++element)

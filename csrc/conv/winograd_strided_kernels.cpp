@@ -190,12 +190,16 @@ void convolve(const TapConv<float>& conv) {
     const int64_t row_chunks = ceil_div(tiles.rows, tiles.chunk_rows);
     tiles.chunk_rows = ceil_div(tiles.rows, row_chunks); // as even as can be
     const int64_t panel_blocks = min64(panels, max64(1, wanted / row_chunks));
-    const int64_t weight_stride = element_stride(panels * in * kTileColumns<float>);
-    const Scratch weights(static_cast<size_t>(kWeights * weight_stride) * sizeof(float));
-    transform_weights(conv, weights.as<float>(),
-                      [&](const V(&w)[9], float* to) __attribute__((always_inline)) {
-                          transform_weight(w, to, weight_stride);
-                      });
+    const bool own = own_weights(row_chunks);
+    const int64_t weight_stride = element_stride((own ? 1 : panels) * in * kTileColumns<float>);
+    const size_t weight_bytes = static_cast<size_t>(kWeights * weight_stride) * sizeof(float);
+    const Scratch weights(own ? 0 : weight_bytes);
+    const auto transformed = [&](const V(&w)[9], float* to) __attribute__((always_inline)) {
+        transform_weight(w, to, weight_stride);
+    };
+    if (!own)
+        transform_weights(conv, weights.as<float>(), transformed);
+    const Taps taps(conv);
     // Where the terms of the elements, one element after the other, lie in a tile and in the
     // weights.
     int64_t source_offset[kTerms], weight_offset[kTerms];
@@ -219,9 +223,14 @@ void convolve(const TapConv<float>& conv) {
         a.k = in;
         a.a_row = kTerms * in_pitch;
         a.a_col = 1;
+        const Scratch panel_weights(own ? weight_bytes : 0);
         for (int64_t panel = share.first_panel; panel < share.last_panel; ++panel) {
             const int64_t o = panel * kTileColumns<float>, width = panel_width(out, o);
-            a.b = weights.as<float>() + panel * in * kTileColumns<float>;
+            if (own)
+                transform_panel(conv, taps, o, width, 0, in, panel_weights.as<float>(),
+                                transformed);
+            a.b = own ? panel_weights.as<float>()
+                      : weights.as<float>() + panel * in * kTileColumns<float>;
             a.b_row = width;
             int64_t term = 0;
             for (int element = 0; element < kElements; ++element, term += a.segments) {

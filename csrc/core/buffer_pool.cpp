@@ -29,6 +29,7 @@ namespace {
 constexpr std::size_t kAlignment = 64;
 constexpr std::size_t kHugePage = std::size_t{1} << 21;
 constexpr int kClasses = 4 * 48;
+constexpr std::size_t kSearched = 16; // waiting buffers of a class
 
 struct SizeClass {
     int index;
@@ -63,9 +64,22 @@ void* system_allocate(std::size_t bytes) {
     return buffer;
 }
 
+// Whose cache a buffer's lines are likely in.
+using Owner = const char*;
+
+Owner this_thread() {
+    static thread_local const char own = 0;
+    return &own;
+}
+
+struct Waiting {
+    void* buffer;
+    Owner owner; // the thread that gave it back
+};
+
 struct Pool {
     std::mutex mutex;
-    std::vector<void*> waiting[kClasses];
+    std::vector<Waiting> waiting[kClasses];
     std::size_t class_bytes[kClasses] = {};
     std::size_t limit = std::size_t{1} << 30;
     PoolStats stats = {};
@@ -79,13 +93,30 @@ Pool& pool() {
 
 void release_all(Pool& p) {
     for (int i = 0; i < kClasses; ++i) {
-        for (void* buffer : p.waiting[i]) {
-            FASTNN_UNPOISON(buffer, p.class_bytes[i]);
-            std::free(buffer);
+        for (const Waiting& entry : p.waiting[i]) {
+            FASTNN_UNPOISON(entry.buffer, p.class_bytes[i]);
+            std::free(entry.buffer);
         }
         p.waiting[i].clear();
     }
     p.stats.cached = 0;
+}
+
+// The latest of the buffers that this thread gave back, among the last few; else the latest of all.
+// (Two threads that take scratch in turns else swap it, and write where the other has just read:
+// 1 to 2 % of the forward passes of small convolutional networks.)
+void* take(std::vector<Waiting>& waiting) {
+    const Owner self = this_thread();
+    const std::size_t size = waiting.size();
+    std::size_t found = size - 1;
+    for (std::size_t back = 1; back <= size && back <= kSearched; ++back)
+        if (waiting[size - back].owner == self) {
+            found = size - back;
+            break;
+        }
+    void* const buffer = waiting[found].buffer;
+    waiting.erase(waiting.begin() + static_cast<std::ptrdiff_t>(found));
+    return buffer;
 }
 
 #if !defined(_WIN32)
@@ -105,11 +136,10 @@ void* pool_allocate(std::size_t bytes) {
     void* buffer = nullptr;
     {
         const std::lock_guard<std::mutex> lock(p.mutex);
-        std::vector<void*>& waiting = p.waiting[size.index];
+        std::vector<Waiting>& waiting = p.waiting[size.index];
         p.stats.in_use += static_cast<int64_t>(size.bytes);
         if (!waiting.empty()) {
-            buffer = waiting.back();
-            waiting.pop_back();
+            buffer = take(waiting);
             p.stats.cached -= static_cast<int64_t>(size.bytes);
             ++p.stats.reused;
         } else {
@@ -143,7 +173,7 @@ void pool_free(void* buffer, std::size_t bytes) noexcept {
         p.stats.in_use -= static_cast<int64_t>(size.bytes);
         if (static_cast<std::size_t>(p.stats.cached) + size.bytes <= p.limit) {
             try {
-                p.waiting[size.index].push_back(buffer);
+                p.waiting[size.index].push_back({buffer, this_thread()});
                 p.class_bytes[size.index] = size.bytes;
                 p.stats.cached += static_cast<int64_t>(size.bytes);
                 FASTNN_POISON(buffer, size.bytes);
