@@ -42,6 +42,22 @@ struct Tiles {
           rows(n * y), chunk_rows(max64(1, tiles_of_chunk / x)),
           last_column(inside ? max64(0, w - side) : (x - 1) * side) {}
     int64_t most() const { return chunk_rows * x; }
+    // How many parts, up to `most`, share the rows: an even number where it is not one.
+    int64_t parts(int64_t most) const {
+        const int64_t chunks = ceil_div(rows, chunk_rows), count = min64(chunks, most);
+        if (count < 3 || count % 2 == 0)
+            return count;
+        return count < min64(most, rows) ? count + 1 : count - 1;
+    }
+    // Cuts the rows anew, into chunks as even as can be, as many for one part as for the next but
+    // where parts are many; returns how many. Chunk i of them begins at row i * rows / chunks.
+    int64_t cut(int64_t parts) {
+        const int64_t times = min64(parts, 4);
+        const int64_t chunks = ceil_div(ceil_div(rows, chunk_rows), times) * times;
+        const int64_t most_chunks = min64(rows, chunks);
+        chunk_rows = ceil_div(rows, max64(1, most_chunks));
+        return most_chunks;
+    }
     int64_t column(int64_t tile) const { return min64(tile * side, last_column); }
     int64_t source_column(int64_t tile) const { return column(tile) * (step / side); }
 };

@@ -88,6 +88,11 @@ CASES = [
     Case((5, 36, 20, 23), 34, stride=(2, 2), padding=(2, 0)),
     Case((2, 16, 40, 4), 16, stride=(2, 2), padding=(1, 1)),
     Case((1, 32, 16, 16), 64, stride=(2, 2), padding=(0, 1)),
+    # Winograd's gradients of weights: parts of chunks that do not come out even, few tiles
+    Case((1, 16, 12, 384), 16, padding=(1, 1)),
+    Case((32, 40, 8, 8), 72, padding=(1, 1)),
+    Case((8, 64, 8, 8), 64, padding=(1, 1)),
+    Case((4, 64, 16, 16), 72, stride=(2, 2), padding=(1, 1)),
     # few channels whose gradients are summed by planes: one tile, overlapping tiles, strides
     Case((3, 1, 27, 37), 12, padding=(1, 1)),
     Case((2, 3, 5, 30), 20, kernel=(5, 4), padding=(2, 3)),
@@ -186,6 +191,28 @@ def test_threads(isa: str, dtype: Any, rng: Any, case: Case, layout: Callable[..
     assert_same_bits_for_any_threads(
         lambda: cpu.conv2d_weight_grad(g, x, case.weight, *case.settings)
     )
+
+
+FEW_TILES = [
+    Case((1, 16, 32, 32), 16, padding=(1, 1)),
+    Case((1, 32, 16, 16), 40, padding=(1, 1)),
+    Case((8, 64, 8, 8), 64, padding=(1, 1)),
+    Case((1, 16, 12, 384), 16, padding=(1, 1)),
+    Case((1, 32, 16, 16), 64, stride=(2, 2), padding=(1, 1)),
+    Case((4, 64, 16, 16), 72, stride=(2, 2), padding=(1, 1)),
+]
+
+
+@pytest.mark.parametrize("case", FEW_TILES, ids=str)
+def test_few_tiles_in_many_threads(isa: str, rng: Any, case: Case) -> None:
+    x, weight = random(rng, case.x, np.float32), random(rng, case.weight, np.float32)
+    g = random(rng, cpu.conv2d(x, weight, None, *case.settings).shape, np.float32)
+    for run in (
+        lambda: cpu.conv2d(x, weight, None, *case.settings),
+        lambda: cpu.conv2d_input_grad(g, weight, case.x, *case.settings),
+        lambda: cpu.conv2d_weight_grad(g, x, case.weight, *case.settings),
+    ):
+        assert_same_bits_for_any_threads(run)
 
 
 def test_one_image_in_many_threads(isa: str, rng: Any) -> None:
