@@ -10,6 +10,7 @@ that do not count wake the threads, one at least, and for long enough that the s
 
 from __future__ import annotations
 
+import fnmatch
 import resource
 import statistics
 import time
@@ -148,9 +149,13 @@ class Result:
         low, _, high = statistics.quantiles(self.seconds[who], n=4)
         return (high - low) / 2 / self.median(who)
 
-    def best_peer(self) -> str | None:
-        """The peer with the smallest median."""
-        peers = [w for w in self.seconds if w != "fastnn" and w not in self.floors]
+    def best_peer(self, pattern: str = "*") -> str | None:
+        """The peer with the smallest median, of those whose names match."""
+        peers = [
+            w
+            for w in self.seconds
+            if w != "fastnn" and w not in self.floors and fnmatch.fnmatch(w, pattern)
+        ]
         return min(peers, key=self.median) if peers else None
 
     def ratios(self, peer: str) -> list[float]:

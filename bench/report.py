@@ -40,9 +40,11 @@ def groups(results: list[Result]) -> dict[str, list[Result]]:
     return found
 
 
-def ratios(results: list[Result]) -> list[float]:
-    """The best peer's time over fastnn's, of the rows that have both."""
-    return [r.ratio(best) for r in results if "fastnn" in r.seconds and (best := r.best_peer())]
+def ratios(results: list[Result], peers: str = "*") -> list[float]:
+    """The best peer's time over fastnn's, of the rows that have both; peers whose names match."""
+    return [
+        r.ratio(best) for r in results if "fastnn" in r.seconds and (best := r.best_peer(peers))
+    ]
 
 
 def _of_peak(r: Result, run: Run) -> list[str]:
@@ -73,16 +75,28 @@ def _group(results: list[Result], run: Run) -> str:
     return table([headers[i] for i in used], [[row[i] for i in used] for row in rows])
 
 
-def _summary(run: Run) -> str:
+def summary(run: Run) -> str:
+    """The geometric mean of each group, with its goals."""
     rows = []
     for name, results in groups(run.results).items():
-        found = ratios(results)
-        if found:
-            goal = goals.GOALS.get(name, goals.Goal())
-            mean = f"{statistics.geometric_mean(found):.2f}"
-            wanted = ["" if g is None else f"{g:.1f}" for g in (goal.mean, goal.least)]
-            rows.append([name, len(found), mean, wanted[0], f"{min(found):.2f}", wanted[1], f"{max(found):.2f}"])  # fmt: skip
+        for goal in goals.of(name):
+            found = ratios(results, goal.peers)
+            if found:
+                mean = f"{statistics.geometric_mean(found):.2f}"
+                wanted = ["" if g is None else f"{g:.1f}" for g in (goal.mean, goal.least)]
+                rows.append([goal.name(name), len(found), mean, wanted[0], f"{min(found):.2f}", wanted[1], f"{max(found):.2f}"])  # fmt: skip
     return table(["", "rows", "geometric mean", "goal", "least", "goal", "most"], rows)
+
+
+def short_means(run: Run) -> str:
+    """The groups whose mean is below its goal, and why."""
+    rows = []
+    for name, results in groups(run.results).items():
+        for goal in goals.of(name):
+            found = ratios(results, goal.peers)
+            if found and goal.mean and (mean := statistics.geometric_mean(found)) < goal.mean:
+                rows.append([goal.name(name), f"{mean:.2f}", f"{goal.mean:.1f}", goal.why or "not known yet"])  # fmt: skip
+    return table(["", "geometric mean", "goal", "cause"], rows) if rows else "None."
 
 
 def _short(run: Run) -> str:
@@ -121,7 +135,9 @@ def write(run: Run, path: Path) -> None:
         " and each operand and result once; of the peak of float32 multiply-adds. Page faults are fastnn's of a call. MB is"
         " what three calls in a process of their own add to its peak memory.",
         "## Summary",
-        _summary(run),
+        summary(run),
+        "## Groups below their goal",
+        short_means(run),
         "## Rows below their goal, or slower than a peer",
         _short(run),
         "## The machine's roofs",

@@ -111,6 +111,26 @@ def test_cause_is_the_one_known_or_the_spread(name, peer, wanted):
     assert wanted in goals.cause(result)
 
 
+def test_goals_to_some_peers_have_a_mean_of_their_own():
+    result = Result("inference", "n", {"fastnn": [1.0], "torch eager": [4.0], "torch compile": [2.0], "onnxruntime": [0.5]})  # fmt: skip
+    assert result.best_peer() == "onnxruntime"
+    assert result.best_peer("torch*") == "torch compile"
+    assert result.best_peer("jax*") is None
+    text = report.summary(_run(result))
+    assert "| inference | 1 | 0.50 | 1.0 |" in " ".join(text.split())
+    assert "| inference, to torch | 1 | 2.00 | 3.0 |" in " ".join(text.split())
+
+
+def test_means_below_their_goal_have_a_cause():
+    slow = Result("pool", "n", {"fastnn": [1.0], "torch": [4.0]})
+    fast = Result("conv", "n", {"fastnn": [1.0], "torch": [2.5]})
+    text = report.short_means(_run(slow, fast))
+    assert "4.00" in text
+    assert "bandwidth" in text
+    assert "conv" not in text
+    assert report.short_means(_run(fast)) == "None."
+
+
 def test_saved_runs_are_the_same_when_loaded(tmp_path):
     run = _run(_result("a", [1.0, 2.0], [3.0, 4.0]))
     run.save(tmp_path / "run.json")

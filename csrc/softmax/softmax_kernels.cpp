@@ -212,13 +212,13 @@ inline constexpr int64_t kStripRows = 64; // at most
 template <class T, Softmax Function>
 void strips(const T* a, const T* b, int64_t n, int64_t inner, T* out) {
     constexpr int lanes = kLanes<T>;
-    constexpr int64_t width = 128 / sizeof(T) > lanes ? 128 / sizeof(T) : lanes;
     constexpr bool reads_b = Function == Softmax::backward || Function == Softmax::log_backward;
+    constexpr int64_t line = 64 / sizeof(T), width = (reads_b ? 4 : 8) * line;
     T strip_a[kStripRows * width], strip_b[reads_b ? kStripRows * width : 1];
     const auto fetch = [&](const T* from, int64_t some, T* to) {
         for (int64_t row = 0; row < n; ++row) {
-            __builtin_prefetch(from + row * inner + width);
-            __builtin_prefetch(from + row * inner + width + width / 2);
+            for (int64_t i = 0; i < width; i += line)
+                __builtin_prefetch(from + row * inner + width + i);
             for_vectors<T>(some, [&](int64_t i, int64_t m) {
                 store(to + row * width + i, get(from + row * inner + i, m));
             });
