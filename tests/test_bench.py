@@ -121,14 +121,18 @@ def test_goals_to_some_peers_have_a_mean_of_their_own():
     assert "| inference, to torch | 1 | 2.00 | 3.0 |" in " ".join(text.split())
 
 
-def test_means_below_their_goal_have_a_cause():
+def test_groups_below_their_goal_have_a_cause():
     slow = Result("pool", "n", {"fastnn": [1.0], "torch": [4.0]})
     fast = Result("conv", "n", {"fastnn": [1.0], "torch": [2.5]})
-    text = report.short_means(_run(slow, fast))
+    text = report.short_groups(_run(slow, fast))
     assert "4.00" in text
     assert "bandwidth" in text
     assert "conv" not in text
-    assert report.short_means(_run(fast)) == "None."
+    assert report.short_groups(_run(fast)) == "None."
+    small = Result("training", "MNIST MLP step, batch 16", {"fastnn": [1.0], "torch eager": [3.9], "torch fused": [3.0]})  # fmt: skip
+    large = Result("training", "MNIST MLP step, batch 256", {"fastnn": [1.0], "torch eager": [3.5]})
+    text = " ".join(report.short_groups(_run(small, large)).split())
+    assert "to torch eager | least | 3.90 | 4.0 |" in text
 
 
 def test_saved_runs_are_the_same_when_loaded(tmp_path):
