@@ -23,7 +23,9 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$")
 else()
     set(FASTNN_ISA_LEVELS baseline)
     set(FASTNN_NARROW_LEVELS)
-    set(isa_flags_baseline)
+    # GCC's scheduling before registers are given out (off on x86) fetches all of a tile's operands first: accumulators
+    # of the micro-kernels were then spilled on AArch64.
+    set(isa_flags_baseline $<$<CXX_COMPILER_ID:GNU>:-fno-schedule-insns>)
 endif()
 
 set(FASTNN_ALL_LEVELS ${FASTNN_ISA_LEVELS} ${FASTNN_NARROW_LEVELS})
