@@ -49,14 +49,14 @@ struct Tiles {
             return count;
         return count < min64(most, rows) ? count + 1 : count - 1;
     }
-    // Cuts the rows anew, into chunks as even as can be, as many for one part as for the next but
-    // where parts are many; returns how many. Chunk i of them begins at row i * rows / chunks.
+    // Cuts the rows, of which there are some, anew, into chunks as even as can be, as many for one
+    // part as for the next but where parts are many; returns how many. Chunk i of them begins at
+    // row i * rows / chunks.
     int64_t cut(int64_t parts) {
-        const int64_t times = min64(parts, 4);
-        const int64_t chunks = ceil_div(ceil_div(rows, chunk_rows), times) * times;
-        const int64_t most_chunks = min64(rows, chunks);
-        chunk_rows = ceil_div(rows, max64(1, most_chunks));
-        return most_chunks;
+        const int64_t times = min64(parts, 4), least = ceil_div(rows, chunk_rows);
+        const int64_t chunks = min64(rows, ceil_div(least, times) * times);
+        chunk_rows = ceil_div(rows, chunks);
+        return chunks;
     }
     int64_t column(int64_t tile) const { return min64(tile * side, last_column); }
     int64_t source_column(int64_t tile) const { return column(tile) * (step / side); }

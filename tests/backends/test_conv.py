@@ -99,6 +99,8 @@ CASES = [
     Case((2, 3, 41, 40), 24, kernel=(7, 7), stride=(2, 2), padding=(3, 3)),
     Case((2, 8, 12, 20), 12, kernel=(4, 3), padding=(1, 2), groups=4),
     Case((0, 3, 8, 8), 4),
+    Case((0, 16, 8, 8), 16, padding=(1, 1)),
+    Case((0, 16, 8, 8), 16, stride=(2, 2), padding=(1, 1)),
     Case((2, 3, 8, 8), 0),
     Case((2, 0, 8, 8), 4),
 ]
