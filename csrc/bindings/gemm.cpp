@@ -9,6 +9,7 @@
 #include "bindings/array.h"
 #include "bindings/bindings.h"
 #include "bindings/fast_call.h"
+#include "gemm/linear.h"
 
 namespace fastnn::bindings {
 namespace {
@@ -259,11 +260,69 @@ PyObject* linear_entry(PyObject* const* args, Py_ssize_t count) {
     return linear(borrow(args[0]), borrow(args[1]), bias, relu).release().ptr();
 }
 
+// Whether an array is such as the kernel of linear_backward reads: dense, and of that dtype.
+bool is_dense(PyObject* object, DType dtype) {
+    return float_dtype(object) == dtype && is_c_contiguous(object);
+}
+
+// Of the shape of `like`, but for the length of the last axis.
+Ref new_rows(PyObject* like, DType dtype, int64_t last) {
+    int64_t shape[kMaxAxes];
+    const int axes = array_of(like)->nd;
+    for (int i = 0; i < axes; ++i)
+        shape[i] = i < axes - 1 ? dim(like, i) : last;
+    return Ref(new_result(dtype, axes, shape));
+}
+
+bool same_but_last(PyObject* a, PyObject* b) {
+    if (array_of(a)->nd != array_of(b)->nd)
+        return false;
+    for (int i = 0; i < array_of(a)->nd - 1; ++i)
+        if (dim(a, i) != dim(b, i))
+            return false;
+    return true;
+}
+
+// (g, x or None, weight or None, y or None, bias)
+PyObject* linear_backward_entry(PyObject* const* args, Py_ssize_t count) {
+    bool bias = false;
+    if (count != 5 || !bool_argument(args[4], &bias))
+        return nullptr;
+    PyObject *const g = args[0], *const x = args[1], *const weight = args[2], *const y = args[3];
+    const DType dtype = float_dtype(g);
+    if (dtype == DType::other || !is_c_contiguous(g) || size_of(g) == 0 || array_of(g)->nd == 0)
+        return nullptr;
+    const int last = array_of(g)->nd - 1;
+    const int64_t n = dim(g, last), rows = size_of(g) / n;
+    if ((x != Py_None && (!is_dense(x, dtype) || !same_but_last(x, g))) ||
+        (y != Py_None && (!is_dense(y, dtype) || !same_but_last(y, g) || dim(y, last) != n)) ||
+        (weight != Py_None &&
+         (!is_dense(weight, dtype) || array_of(weight)->nd != 2 || dim(weight, 0) != n)))
+        return nullptr;
+    const int64_t k = weight != Py_None ? dim(weight, 1) : x != Py_None ? dim(x, last) : 0;
+    if (x != Py_None && dim(x, last) != k)
+        return nullptr;
+    const int64_t weight_shape[] = {n, k};
+    Ref gx = weight == Py_None ? Ref(Py_NewRef(Py_None)) : new_rows(g, dtype, k);
+    Ref gweight(x == Py_None ? Py_NewRef(Py_None) : new_result(dtype, 2, weight_shape));
+    Ref gbias(bias ? new_result(dtype, 1, &n) : Py_NewRef(Py_None));
+    {
+        const auto read = [](PyObject* array) {
+            return array == Py_None ? nullptr : data_of<void>(array);
+        };
+        const MaybeReleaseGil release(rows * n * (1 + k / 8));
+        linear_backward({dtype == DType::float64, rows, n, k, read(g), read(x), read(weight),
+                         read(y), read(gx.get()), read(gweight.get()), read(gbias.get())});
+    }
+    return new_tuple({gx.release(), gweight.release(), gbias.release()});
+}
+
 } // namespace
 
 void register_gemm() {
     register_fast<matmul_entry>("matmul");
     register_fast<linear_entry>("linear");
+    register_fast<linear_backward_entry>("linear_backward");
     register_fast<int_mm_entry>("int_mm");
 }
 

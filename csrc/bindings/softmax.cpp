@@ -1,6 +1,8 @@
 // Softmax and cross-entropy: arguments as in the protocol.
 #include "softmax/softmax.h"
 
+#include <utility>
+
 #include "bindings/fast_call.h"
 
 namespace fastnn::bindings {
@@ -89,36 +91,64 @@ bool parse_loss(PyObject* logits, PyObject* target, PyObject* weight, PyObject* 
     return true;
 }
 
-// (logits, target, weight, ignore_index, label_smoothing)
+bool reduction_argument(PyObject* object, LossReduction* reduction) {
+    if (!PyUnicode_Check(object))
+        return false;
+    for (const auto& [name, value] : {std::pair{"mean", LossReduction::mean},
+                                      {"sum", LossReduction::sum},
+                                      {"none", LossReduction::none}})
+        if (PyUnicode_CompareWithASCIIString(object, name) == 0) {
+            *reduction = value;
+            return true;
+        }
+    return false;
+}
+
+// (logits, target, weight, ignore_index, label_smoothing, reduction)
 PyObject* cross_entropy(PyObject* const* args, Py_ssize_t count) {
     CrossEntropy call{};
     DType dtype{};
-    if (count != 5 || !parse_loss(args[0], args[1], args[2], args[3], args[4], &call, &dtype))
+    LossReduction reduction{};
+    if (count != 6 || !parse_loss(args[0], args[1], args[2], args[3], args[4], &call, &dtype) ||
+        !reduction_argument(args[5], &reduction))
         return nullptr;
     const int64_t rows = dim(args[0], 0);
-    Ref loss(new_result(dtype, 1, &rows)), lse(new_result(dtype, 1, &rows));
+    const bool is_double = dtype == DType::float64;
+    Ref loss(new_result(dtype, reduction == LossReduction::none ? 1 : 0, &rows));
+    Ref lse(new_result(dtype, 1, &rows)), scale(new_result(dtype, 0, nullptr));
+    double factor = 0;
     {
         const MaybeReleaseGil release(size_of(args[0]));
-        fastnn::cross_entropy(call, dtype == DType::float64, rows, data_of<void>(loss.get()),
-                              data_of<void>(lse.get()));
+        factor = fastnn::cross_entropy(call, is_double, rows, reduction, data_of<void>(loss.get()),
+                                       data_of<void>(lse.get()));
     }
-    return new_tuple({loss.release(), lse.release()});
+    if (is_double)
+        *data_of<double>(scale.get()) = factor;
+    else
+        *data_of<float>(scale.get()) = static_cast<float>(factor);
+    return new_tuple({loss.release(), lse.release(), scale.release()});
 }
 
-// (g, logits, target, lse, weight, ignore_index, label_smoothing)
+// (g, scale, logits, target, lse, weight, ignore_index, label_smoothing)
 PyObject* cross_entropy_backward(PyObject* const* args, Py_ssize_t count) {
     CrossEntropy call{};
     DType dtype{};
-    if (count != 7 || !parse_loss(args[1], args[2], args[4], args[5], args[6], &call, &dtype))
+    if (count != 8 || !parse_loss(args[2], args[3], args[5], args[6], args[7], &call, &dtype))
         return nullptr;
-    const int64_t rows = dim(args[1], 0);
-    const bool one = array_dtype(args[0]) == dtype && array_of(args[0])->nd == 0; // for all samples
-    if (!(one || is_vector(args[0], dtype, rows)) || !is_vector(args[3], dtype, rows))
+    const int64_t rows = dim(args[2], 0);
+    const auto is_one = [&](PyObject* array) {
+        return array_dtype(array) == dtype && array_of(array)->nd == 0;
+    };
+    const bool one = is_one(args[0]); // for all samples
+    if (!(one || is_vector(args[0], dtype, rows)) || !is_one(args[1]) ||
+        !is_vector(args[4], dtype, rows))
         return nullptr;
-    Ref gx(new_result_like(args[1], dtype));
-    const MaybeReleaseGil release(size_of(args[1]));
-    fastnn::cross_entropy_backward(call, dtype == DType::float64, rows, data_of<void>(args[0]),
-                                   one ? 0 : 1, data_of<void>(args[3]), data_of<void>(gx.get()));
+    const bool is_double = dtype == DType::float64;
+    const double scale = is_double ? *data_of<double>(args[1]) : *data_of<float>(args[1]);
+    Ref gx(new_result_like(args[2], dtype));
+    const MaybeReleaseGil release(size_of(args[2]));
+    fastnn::cross_entropy_backward(call, is_double, rows, data_of<void>(args[0]), one ? 0 : 1,
+                                   scale, data_of<void>(args[4]), data_of<void>(gx.get()));
     return gx.release();
 }
 

@@ -39,7 +39,8 @@ struct SoftmaxTable {
     using Loss = bool (*)(const CrossEntropy& call, int64_t begin, int64_t end, void* loss,
                           void* lse);
     using LossBackward = bool (*)(const CrossEntropy& call, const void* g, int64_t g_stride,
-                                  const void* lse, int64_t begin, int64_t end, void* gx);
+                                  double scale, const void* lse, int64_t begin, int64_t end,
+                                  void* gx);
     Kernel kernels[2][static_cast<int>(Softmax::count)];
     Loss loss[2];
     LossBackward loss_backward[2];
@@ -48,10 +49,14 @@ FASTNN_KERNEL_TABLE(SoftmaxTable, softmax_table)
 
 void softmax(Softmax function, bool is_double, const void* a, const void* b, int64_t outer,
              int64_t n, int64_t inner, void* out);
+enum class LossReduction { none, sum, mean };
 // These throw std::out_of_range for a target outside 0..classes-1 that is not ignore_index.
-void cross_entropy(const CrossEntropy& call, bool is_double, int64_t rows, void* loss, void* lse);
-// g of stride 0 is one for all rows.
+// The first returns what each row's loss counts in `loss`: one over the sum of the targets' weights
+// for the mean, else 1.
+double cross_entropy(const CrossEntropy& call, bool is_double, int64_t rows, LossReduction,
+                     void* loss, void* lse);
+// g of stride 0 is one for all rows; scale times it is the gradient of a row's loss.
 void cross_entropy_backward(const CrossEntropy& call, bool is_double, int64_t rows, const void* g,
-                            int64_t g_stride, const void* lse, void* gx);
+                            int64_t g_stride, double scale, const void* lse, void* gx);
 
 } // namespace fastnn

@@ -297,8 +297,8 @@ bool loss(const CrossEntropy& call, int64_t begin, int64_t end, void* loss_out, 
 }
 
 template <class T>
-bool loss_backward(const CrossEntropy& call, const void* g_in, int64_t g_stride, const void* lse_in,
-                   int64_t begin, int64_t end, void* gx_out) {
+bool loss_backward(const CrossEntropy& call, const void* g_in, int64_t g_stride, double scale,
+                   const void* lse_in, int64_t begin, int64_t end, void* gx_out) {
     const int64_t n = call.classes;
     const T* weight = static_cast<const T*>(call.weight);
     const T smoothing = static_cast<T>(call.smoothing);
@@ -319,7 +319,7 @@ bool loss_backward(const CrossEntropy& call, const void* g_in, int64_t g_stride,
         }
         if (t < 0 || t >= n)
             return false;
-        const T g = static_cast<const T*>(g_in)[row * g_stride];
+        const T g = static_cast<const T*>(g_in)[row * g_stride] * static_cast<T>(scale);
         const T lse = static_cast<const T*>(lse_in)[row];
         const T onehot = (T(1) - smoothing) * (weight ? weight[t] : T(1));
         const T total = onehot + even * weight_sum; // of the target distribution

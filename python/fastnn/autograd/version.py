@@ -34,21 +34,21 @@ def _forget(key: int, _: Any) -> None:
 
 def bump(array: Any) -> None:
     """Note an in-place write to ``array``'s memory."""
-    root = storage_root(array)
-    key = id(root)
-    clock[0] += 1
-    entry = _storages.get(key)
-    if entry is None:
-        _storages[key] = [clock[0], 1, weakref.ref(root, functools.partial(_forget, key))]
-    else:
-        entry[0] = clock[0]
-        entry[1] += 1
+    bump_all((array,))
 
 
 def bump_all(arrays: Iterable[Any]) -> None:
-    """Note an in-place write to each of ``arrays``."""
+    """Note an in-place write to each of ``arrays``, all at once."""
+    clock[0] = now = clock[0] + 1
     for array in arrays:
-        bump(array)
+        root = array if array.base is None else storage_root(array)
+        key = id(root)
+        entry = _storages.get(key)
+        if entry is None:
+            _storages[key] = [now, 1, weakref.ref(root, functools.partial(_forget, key))]
+        else:
+            entry[0] = now
+            entry[1] += 1
 
 
 def writes(array: Any) -> int:

@@ -113,6 +113,15 @@ class Backend(Protocol):
         """activation(x @ weight.T + bias): x (..., K), weight (N, K), bias (N,); activation None or "relu"."""
         ...
 
+    def linear_backward(
+        self, g: Array, x: Array | None, weight: Array | None, y: Array | None, bias: bool, /
+    ) -> tuple[Array | None, Array | None, Array | None]:
+        """Gradients (of x, weight, bias) of ``linear``; y is its result where it ended in relu.
+
+        Those not wanted are None: x is None without the weight's, weight without that of x, bias False.
+        """
+        ...
+
     def int_mm(self, a: Array, b: Array, /) -> Array:
         """a @ b of int8 matrices (M, K) and (K, N), in int32; sums wrap around."""
         ...
@@ -286,25 +295,31 @@ class Backend(Protocol):
         weight: Array | None,
         ignore_index: int,
         label_smoothing: float,
-    ) -> tuple[Array, Array]:
-        """(loss, lse), each (N,): logits (N, C), target int64 (N,), weight (C,).
+        reduction: str,
+        /,
+    ) -> tuple[Array, Array, Array]:
+        """(loss, lse, scale): logits (N, C), target int64 (N,), weight (C,); lse (N,), scale ().
 
         loss[n] = (1 - s) * w[t] * (lse - x[t]) + s / C * sum_c w[c] * (lse - x[c]); 0 where t == ignore_index.
-        lse[n] = log(sum_c exp(logits[n, c])). Raises IndexError for a target outside 0..C-1.
+        lse[n] = log(sum_c exp(logits[n, c])). loss is (N,) for "none", their sum () for "sum", and for "mean" () too:
+        times scale, one over the sum of the targets' weights, ignored ones left out. Otherwise scale is 1.
+        Raises IndexError for a target outside 0..C-1.
         """
         ...
 
     def cross_entropy_backward(
         self,
         g: Array,
+        scale: Array,
         logits: Array,
         target: Array,
         lse: Array,
         weight: Array | None,
         ignore_index: int,
         label_smoothing: float,
+        /,
     ) -> Array:
-        """Gradient (N, C) with respect to the logits; g is the gradient of each sample's loss, (N,) or () for all."""
+        """Gradient (N, C) with respect to the logits; g, (N,) or (), is that of the loss, lse and scale its results."""
         ...
 
     # -- norm (norm.py) --------------------------------------------------------------------------------

@@ -138,21 +138,14 @@ class LinearBackward0(Node):
 
     def backward(self, g: Any) -> tuple[Any, ...]:
         x, weight, y = self.saved
-        backend = by_type[type(g)]
-        if y is not None:
-            g = backend.relu_backward(g, y)
-        rows = g.reshape(-1, g.shape[-1])
-        to_x, to_weight, to_bias = self.edges
-        gx = gw = gb = None
-        if to_x is not None:
-            gx = backend.matmul(rows, weight._data)
-            gx = gx.reshape(*g.shape[:-1], gx.shape[-1])
-        if to_weight is not None:
-            data = x._data
-            gw = backend.matmul(rows.T, data.reshape(-1, data.shape[-1]))
-        if to_bias is not None:
-            gb = backend.sum(rows, 0)
-        return gx, gw, gb
+        gradients: tuple[Any, ...] = by_type[type(g)].linear_backward(
+            g,
+            None if x is None else x._data,
+            None if weight is None else weight._data,
+            y,
+            self.edges[2] is not None,
+        )
+        return gradients
 
     def backward_graph(self, g: Tensor) -> tuple[Any, ...]:
         x, weight, y = self.saved

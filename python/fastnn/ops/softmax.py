@@ -140,10 +140,10 @@ class CrossEntropyBackward0(Node):
 
     def backward(self, g: Any) -> tuple[Any, ...]:
         x, target, lse, weight, ignore_index, smoothing, scale = self.saved
-        share = as_array(g * scale).astype(lse.dtype, copy=False)
+        data = x._data
         return (
-            by_type[type(x._data)].cross_entropy_backward(
-                share, x._data, target, lse, weight, ignore_index, smoothing
+            by_type[type(data)].cross_entropy_backward(
+                as_array(g), scale, data, target, lse, weight, ignore_index, smoothing
             ),
         )
 
@@ -202,20 +202,15 @@ def cross_entropy(
     _check_target("cross_entropy", input, target, weight)
     rows = _classes_last(input)
     data = rows._data
-    t = np.ascontiguousarray(target._data.reshape(-1), np.int64, like=target._data)
+    t = target._data
+    if t.ndim != 1 or t.dtype != np.int64 or not t.flags.c_contiguous:
+        t = np.ascontiguousarray(t.reshape(-1), np.int64, like=t)
     w = None if weight is None else weight._data
-    loss, lse = by_type[type(data)].cross_entropy(data, t, w, ignore_index, label_smoothing)
-    if reduction == "none":
-        value, scale = loss, 1.0
-    elif reduction == "sum":
-        value, scale = loss.sum(), 1.0
-    else:
-        kept = t != ignore_index
-        total = float(np.count_nonzero(kept)) if w is None else float(w[t[kept]].sum())
-        scale = 1.0 / total if total else np.nan
-        value = loss.sum() * data.dtype.type(scale)
+    value, lse, scale = by_type[type(data)].cross_entropy(
+        data, t, w, ignore_index, label_smoothing, reduction
+    )
     if rows._requires_grad and mode.enabled:
-        saved = (rows, t, lse, w, ignore_index, label_smoothing, data.dtype.type(scale))
+        saved = (rows, t, lse, w, ignore_index, label_smoothing, scale)
         out = make(value, CrossEntropyBackward0((edge_of(rows),), saved))
     else:
         out = make(value)

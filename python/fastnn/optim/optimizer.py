@@ -375,20 +375,21 @@ class StepCounted(Optimizer):
         state = self.state
         if len(params) < len(group["params"]):
             self._leave_behind(group, params)
-        fresh = None
-        together: dict[int, list[Tensor]] = {}
-        for p in params:
-            s = state[p]
-            if not s:
-                if fresh is None:
-                    fresh = make(np.zeros((), np.float32))
-                s["step"] = fresh
-                s.update(self.new_state(group, p))
-            together.setdefault(id(s["step"]), []).append(p)
-        for members in together.values():
-            counter = state[members[0]]["step"]
-            counter._data += np.float32(1)
-            self.update_together(group, members, int(counter._data))
+        states = [state[p] for p in params]
+        if not all(states):
+            fresh = make(np.zeros((), np.float32))
+            for p, s in zip(params, states, strict=True):
+                if not s:
+                    s["step"] = fresh
+                    s.update(self.new_state(group, p))
+        counters = {id(s["step"]): s["step"] for s in states}
+        for counter in counters.values():
+            members = params
+            if len(counters) > 1:
+                members = [p for p, s in zip(params, states, strict=True) if s["step"] is counter]
+            step = int(counter._data) + 1
+            counter._data.fill(step)
+            self.update_together(group, members, step)
 
     def _leave_behind(self, group: dict[str, Any], params: list[Tensor]) -> None:
         """Give the parameters of ``group`` that miss this step a counter apart from those of ``params``."""

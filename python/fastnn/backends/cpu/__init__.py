@@ -54,6 +54,7 @@ from fastnn.backends.cpu.volume import (
 from fastnn.backends.cpu.gemm import (
     int_mm as int_mm,
     linear as linear,
+    linear_backward as linear_backward,
     matmul as matmul,
 )
 from fastnn.backends.cpu.reduction import (

@@ -7,6 +7,7 @@ which the specification updates.
 from __future__ import annotations
 
 import functools
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, cast
 
@@ -25,11 +26,12 @@ def _step(function: Step) -> Step:
     """The kernel of that name, and the specification ``function`` for the parameters that it leaves."""
     code = function.__code__
     names = code.co_varnames[code.co_argcount : code.co_argcount + code.co_kwonlyargcount]
+    in_order = operator.itemgetter(*names)
     kernel = _cpu.with_fallback(code.co_name, _all_left)
 
     @functools.wraps(function)
     def step(*lists: Sequence[Array] | None, **options: Any) -> None:
-        left = kernel(*lists, *map(options.__getitem__, names))
+        left = kernel(*lists, *in_order(options))
         if left:
             function(
                 *(None if arrays is None else [arrays[i] for i in left] for arrays in lists),

@@ -39,7 +39,11 @@ from fastnn.backends.gpu.embedding import (
     embedding as embedding,
     embedding_backward as embedding_backward,
 )
-from fastnn.backends.gpu.gemm import linear as linear, matmul as matmul
+from fastnn.backends.gpu.gemm import (
+    linear as linear,
+    linear_backward as linear_backward,
+    matmul as matmul,
+)
 from fastnn.backends.gpu.norm import (
     batch_norm as batch_norm,
     batch_norm_backward as batch_norm_backward,

@@ -13,6 +13,8 @@ import numpy as np
 from fastnn import _settings
 from fastnn.backends import flags
 from fastnn.backends.gpu._arrays import contiguous, empty, is_float, kernels, stream
+from fastnn.backends.gpu.elementwise import relu_backward
+from fastnn.backends.gpu.reduction import sum as sum_of
 from fastnn.backends.numpy import gemm as spec
 from fastnn.backends.protocol import Array
 
@@ -102,3 +104,6 @@ def linear(x: Array, weight: Array, bias: Array | None, activation: str | None =
     )
     reshaped: Array = y.reshape(shape)
     return reshaped
+
+
+linear_backward = spec.linear_backward_by(matmul, relu_backward, sum_of)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fastnn.backends import numpy as spec
+from fastnn.backends.numpy import softmax as spec
 from fastnn.backends.gpu._arrays import (
     accumulator,
     contiguous,
@@ -59,11 +59,12 @@ def cross_entropy(
     weight: Array | None,
     ignore_index: int,
     label_smoothing: float,
-) -> tuple[Array, Array]:
-    """(loss, lse) of each sample; reads one number back, to raise IndexError for a target that is no class."""
+    reduction: str,
+) -> tuple[Array, Array, Array]:
+    """(loss, lse, scale); reads one number back, to raise IndexError for a target that is no class."""
     n, classes = logits.shape
     if not n or not classes or not is_float(logits):
-        return spec.cross_entropy(logits, target, weight, ignore_index, label_smoothing)
+        return spec.cross_entropy(logits, target, weight, ignore_index, label_smoothing, reduction)
     loss = empty(n, logits.dtype, like=logits)
     lse = empty(n, accumulator(logits.dtype), like=logits)
     wrong = np.zeros(1, np.int32, like=logits)
@@ -84,11 +85,13 @@ def cross_entropy(
         raise IndexError(
             f"cross_entropy: target {int(labels[row - 1])} is out of bounds for {classes} classes"
         )
-    return loss, lse
+    value, scale = spec.reduce_loss(loss, target, weight, ignore_index, reduction)
+    return value, lse, scale
 
 
 def cross_entropy_backward(
     g: Array,
+    scale: Array,
     logits: Array,
     target: Array,
     lse: Array,
@@ -99,11 +102,11 @@ def cross_entropy_backward(
     """Gradient (N, C) with respect to the logits."""
     if not logits.size or not is_float(logits):
         return spec.cross_entropy_backward(
-            g, logits, target, lse, weight, ignore_index, label_smoothing
+            g, scale, logits, target, lse, weight, ignore_index, label_smoothing
         )
     gx = empty_like(logits)
     kernels.cross_entropy_backward(
-        contiguous(np.broadcast_to(g, lse.shape)),
+        contiguous(np.broadcast_to((g * scale).astype(lse.dtype, copy=False), lse.shape)),
         contiguous(logits),
         contiguous(target),
         contiguous(lse),

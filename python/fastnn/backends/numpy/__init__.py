@@ -57,6 +57,7 @@ from fastnn.backends.numpy.gemm import (
     int_mm,
     matmul,
     linear,
+    linear_backward,
 )
 from fastnn.backends.numpy.conv import (
     conv2d,
@@ -187,6 +188,7 @@ __all__ = [
     "matmul",
     "int_mm",
     "linear",
+    "linear_backward",
     "conv2d",
     "conv2d_input_grad",
     "conv2d_max_pool2d",

@@ -60,8 +60,9 @@ def cross_entropy(
     weight: Array | None,
     ignore_index: int,
     label_smoothing: float,
-) -> tuple[Array, Array]:
-    """(loss, lse), each (N,): logits (N, C), target int64 (N,), weight (C,).
+    reduction: str,
+) -> tuple[Array, Array, Array]:
+    """(loss, lse, scale): logits (N, C), target int64 (N,), weight (C,); lse (N,), scale ().
 
     loss[n] = (1 - s) * w[t] * (lse - x[t]) + s / C * sum_c w[c] * (lse - x[c]); 0 where t == ignore_index.
     lse[n] = log(sum_c exp(logits[n, c])). Raises IndexError for a target outside 0..C-1.
@@ -69,22 +70,39 @@ def cross_entropy(
     n, classes = logits.shape
     label, counts = _valid_targets(target, classes, ignore_index)
     if n == 0 or not classes:
-        return (
-            np.zeros(n, logits.dtype, like=logits),
-            np.full_like(logits, -np.inf, shape=n),
-        )
-    w = np.ones_like(logits, shape=classes) if weight is None else weight
-    lse = _log_sum_exp(logits, 1)
-    nll = lse - logits  # -log_softmax
-    loss = w[label] * nll[np.arange(n, like=logits), label]
-    if label_smoothing:
-        s = label_smoothing
-        loss = (1 - s) * loss + (s / classes) * (w * nll).sum(1)
-    return np.where(counts, loss, 0).astype(logits.dtype), lse[:, 0]
+        loss = np.zeros(n, logits.dtype, like=logits)
+        lse = np.full_like(logits, -np.inf, shape=n)
+    else:
+        w = np.ones_like(logits, shape=classes) if weight is None else weight
+        column = _log_sum_exp(logits, 1)
+        nll = column - logits  # -log_softmax
+        loss = w[label] * nll[np.arange(n, like=logits), label]
+        if label_smoothing:
+            s = label_smoothing
+            loss = (1 - s) * loss + (s / classes) * (w * nll).sum(1)
+        loss, lse = np.where(counts, loss, 0).astype(logits.dtype), column[:, 0]
+    value, scale = reduce_loss(loss, target, weight, ignore_index, reduction)
+    return value, lse, scale
+
+
+def reduce_loss(
+    loss: Array, target: Array, weight: Array | None, ignore_index: int, reduction: str
+) -> tuple[Array, Array]:
+    """(value, scale) of the losses (N,): for "mean" over the targets' weights, for "sum", or for "none"."""
+    one = np.ones_like(loss, shape=())
+    if reduction == "none":
+        return loss, one
+    if reduction == "sum":
+        return loss.sum(), one
+    kept = target != ignore_index
+    total = (kept if weight is None else weight[target[kept]]).sum().astype(np.float64)
+    with np.errstate(divide="ignore", invalid="ignore"):  # of no targets: NaN
+        return (loss.sum() / total).astype(loss.dtype), (one / total).astype(loss.dtype)
 
 
 def cross_entropy_backward(
     g: Array,
+    scale: Array,
     logits: Array,
     target: Array,
     lse: Array,
@@ -92,9 +110,9 @@ def cross_entropy_backward(
     ignore_index: int,
     label_smoothing: float,
 ) -> Array:
-    """Gradient (N, C) with respect to the logits; g is the gradient of each sample's loss, (N,) or () for all.
+    """Gradient (N, C) with respect to the logits; g, (N,) or (), is that of the loss, lse and scale its results.
 
-    The loss is sum_c q[c] * (lse - x[c]) with weights q[c] = w[c] * ((1 - s) * [c == t] + s / C), so its
+    A sample's loss is sum_c q[c] * (lse - x[c]) with weights q[c] = w[c] * ((1 - s) * [c == t] + s / C), so its
     gradient is sum(q) * softmax(x) - q.
     """
     n, classes = logits.shape
@@ -106,5 +124,5 @@ def cross_entropy_backward(
     if weight is not None:
         q *= weight
     gx = q.sum(1, keepdims=True) * np.exp(logits - lse[:, None]) - q
-    gx *= np.where(counts, g, 0)[:, None]
+    gx *= np.where(counts, g * scale, 0)[:, None]
     return np.where(counts[:, None], gx, 0).astype(logits.dtype)
