@@ -80,6 +80,49 @@ def test_batches(isa: str, dtype: Any, rng: Any, a_shape: Any, b_shape: Any) -> 
         assert_close(cpu.matmul(a, view), want, tolerance(a, b, a.shape[-1], dtype), name)
 
 
+@pytest.mark.parametrize(("m", "n", "k"), SHAPES)
+@pytest.mark.parametrize("activation", [None, "relu"])
+def test_linear_backward(
+    isa: str, dtype: Any, rng: Any, m: int, n: int, k: int, activation: str | None
+) -> None:
+    g, x = random(rng, m, n, dtype=dtype), random(rng, m, k, dtype=dtype)
+    weight = random(rng, n, k, dtype=dtype)
+    y = None if activation is None else np.maximum(random(rng, m, n, dtype=dtype), 0)
+    wide = [None if v is None else v.astype(np.float64) for v in (g, x, weight, y)]
+    want = spec.linear_backward(*wide, True)
+    bounds = (
+        tolerance(g, weight, n, dtype),
+        tolerance(g, x, m, dtype),
+        tolerance(g, np.ones(1), m, dtype),
+    )
+    for name, view in layouts(g):
+        got = cpu.linear_backward(view, x, weight, y, True)
+        for value, wanted, bound in zip(got, want, bounds, strict=True):
+            assert value.dtype == dtype
+            assert_close(value, wanted, bound, name)
+    got = cpu.linear_backward(g, x, weight, y, True)
+    for wanted in range(8):  # a part of the gradients has the same bits
+        some = cpu.linear_backward(
+            g, x if wanted & 1 else None, weight if wanted & 2 else None, y, bool(wanted & 4)
+        )
+        for value, whole, bit in zip(some, got, (2, 1, 4), strict=True):
+            assert (value is not None) == bool(wanted & bit)
+            if value is not None:
+                np.testing.assert_array_equal(value, whole)
+
+
+def test_linear_backward_of_batches(isa: str, dtype: Any, rng: Any) -> None:
+    g, x = random(rng, 2, 3, 5, 7, dtype=dtype), random(rng, 2, 3, 5, 4, dtype=dtype)
+    weight = random(rng, 7, 4, dtype=dtype)
+    want = spec.linear_backward(*(v.astype(np.float64) for v in (g, x, weight)), None, True)
+    for function in (kernel("linear_backward"), spec.linear_backward):
+        got = function(g, x, weight, None, True)
+        for value, wanted in zip(got, want, strict=True):
+            assert value.shape == wanted.shape
+            assert_close(value, wanted, tolerance(g, x, 30, dtype))
+    assert_same_bits_for_any_threads(lambda: cpu.linear_backward(g, x, weight, None, True))
+
+
 def test_linear_of_any_batch_layout(isa: str, dtype: Any, rng: Any) -> None:
     x, weight = random(rng, 6, 5, 4, 7, dtype=dtype), random(rng, 3, 7, dtype=dtype)
     views = [x, x[::2], x[:, ::-1], x.transpose(1, 0, 2, 3), x.transpose(2, 1, 0, 3), x[:, :, :1]]

@@ -108,29 +108,46 @@ def test_layouts(isa: str, dtype: Any, rng: Any, name: str) -> None:
 @pytest.mark.parametrize(("rows", "classes"), [(1, 1), (7, 10), (64, 3), (5, 1000), (300, 77)])
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("smoothing", [0.0, 0.1, 1])
+@pytest.mark.parametrize("reduction", ["none", "sum", "mean"])
 def test_cross_entropy(
-    isa: str, dtype: Any, rng: Any, rows: int, classes: int, weighted: bool, smoothing: float
-) -> None:
+    isa: str, dtype: Any, rng: Any, rows: int, classes: int, weighted: bool, smoothing: float, reduction: str
+) -> None:  # fmt: skip
     x = rng.uniform(-8, 8, (rows, classes)).astype(dtype)
     target = rng.integers(0, classes, rows)
     target[rng.random(rows) < 0.2] = -100
     weight = rng.uniform(0.5, 2, classes).astype(dtype) if weighted else None
     weight64 = None if weight is None else weight.astype(np.float64)
+    target[0] = 0  # so that one counts
     arguments = (-100, smoothing)
-    loss, lse = kernel("cross_entropy")(x, target, weight, *arguments)
-    want, want_lse = spec.cross_entropy(x.astype(np.float64), target, weight64, *arguments)
+    loss, lse, scale = kernel("cross_entropy")(x, target, weight, *arguments, reduction)
+    want, want_lse, want_scale = spec.cross_entropy(
+        x.astype(np.float64), target, weight64, *arguments, reduction
+    )
     # losses are below 16 + log(1000) = 23, times a weight below 2
     tolerance = bound(dtype, classes) * 46
-    assert_close(loss, want, tolerance)
+    assert loss.shape == want.shape
+    assert_close(loss, want, tolerance * (rows if reduction == "sum" else 1))
     assert_close(lse, want_lse, tolerance)
+    assert_close(scale, want_scale, (rows + 2) * eps(dtype) * want_scale)  # one over a sum of rows
     for shape in ((rows,), ()):
         g = np.array(rng.uniform(-1, 1, shape), dtype)
-        gx = kernel("cross_entropy_backward")(g, x, target, lse, weight, *arguments)
+        gx = kernel("cross_entropy_backward")(g, scale, x, target, lse, weight, *arguments)
         want_gx = spec.cross_entropy_backward(
-            g.astype(np.float64), x.astype(np.float64), target, want_lse, weight64, *arguments
-        )
+            g.astype(np.float64), want_scale, x.astype(np.float64), target, want_lse, weight64,
+            *arguments,
+        )  # fmt: skip
         assert_close(gx, want_gx, tolerance)
-    assert loss.dtype == lse.dtype == gx.dtype == dtype
+    assert loss.dtype == lse.dtype == scale.dtype == gx.dtype == dtype
+
+
+def test_mean_of_no_targets(isa: str, dtype: Any) -> None:
+    x, target = np.zeros((3, 4), dtype), np.full(3, -100)
+    for function in (kernel("cross_entropy"), spec.cross_entropy):
+        loss, _, scale = function(x, target, None, -100, 0.0, "mean")
+        assert np.isnan(loss)
+        assert np.isposinf(scale)
+        total, _, _ = function(x, target, None, -100, 0.0, "sum")
+        assert total == 0
 
 
 @pytest.mark.parametrize("wrong", [10, -1, 1 << 40, -(1 << 62)])
@@ -139,10 +156,11 @@ def test_target_out_of_range(isa: str, dtype: Any, rng: Any, wrong: int) -> None
         x = rng.standard_normal((rows, 10)).astype(dtype)
         target = rng.integers(0, 10, rows)
         target[rows // 2] = wrong
-        _, lse = cpu.cross_entropy(x, target % 10, None, -100, 0.0)
+        _, lse, one = cpu.cross_entropy(x, target % 10, None, -100, 0.0, "none")
         for name, arguments in (
-            ("cross_entropy", (x, target, None, -100, 0.0)),
-            ("cross_entropy_backward", (lse, x, target, lse, None, -100, 0.0)),
+            ("cross_entropy", (x, target, None, -100, 0.0, "none")),
+            ("cross_entropy", (x, target, None, -100, 0.0, "mean")),
+            ("cross_entropy_backward", (lse, one, x, target, lse, None, -100, 0.0)),
         ):
             with pytest.raises(IndexError, match=f"target {wrong} is out of bounds for 10 classes"):
                 kernel(name)(*arguments)
@@ -151,13 +169,13 @@ def test_target_out_of_range(isa: str, dtype: Any, rng: Any, wrong: int) -> None
 def test_cross_entropy_layouts_and_empty(isa: str, dtype: Any, rng: Any) -> None:
     base = rng.uniform(-3, 3, (6, 5)).astype(dtype)
     target = rng.integers(0, 5, 12)[::2]
-    want, want_lse = spec.cross_entropy(base.astype(np.float64), target, None, -100, 0.0)
+    want, want_lse, _ = spec.cross_entropy(base.astype(np.float64), target, None, -100, 0.0, "none")
     for layout, x in layouts(base):
-        loss, lse = cpu.cross_entropy(x, target, None, -100, 0.0)
+        loss, lse, _ = cpu.cross_entropy(x, target, None, -100, 0.0, "none")
         assert_close(loss, want, bound(dtype, 5) * 8, layout)
         assert_close(lse, want_lse, bound(dtype, 5) * 8, layout)
     empty = np.empty((0, 5), dtype)
-    loss, lse = cpu.cross_entropy(empty, np.empty(0, np.int64), None, -100, 0.0)
+    loss, lse, _ = cpu.cross_entropy(empty, np.empty(0, np.int64), None, -100, 0.0, "none")
     assert loss.shape == lse.shape == (0,)
     assert cpu.softmax(empty, 0).shape == cpu.log_softmax(empty, 1).shape == (0, 5)
 
@@ -177,4 +195,9 @@ def test_same_bits_for_any_threads(rng: Any) -> None:
     target = rng.integers(0, 91, 700)
     for axis in (0, 1):
         assert_same_bits_for_any_threads(lambda axis=axis: kernel("softmax")(x, axis))
-    assert_same_bits_for_any_threads(lambda: kernel("cross_entropy")(x, target, None, -100, 0.1))
+    for reduction in ("none", "mean"):
+        assert_same_bits_for_any_threads(
+            lambda reduction=reduction: kernel("cross_entropy")(
+                x, target, None, -100, 0.1, reduction
+            )
+        )

@@ -158,6 +158,21 @@ def test_linear(dtype: Any, activation: str | None, bias: bool) -> None:
     assert gpu.linear(x[:0], w, v, activation).shape == (0, 23, 10)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("relu", [False, True])
+def test_linear_backward(dtype: Any, relu: bool) -> None:
+    rng = np.random.default_rng(5)
+    g, x = matrix(rng, (3, 23, 10), dtype), matrix(rng, (3, 23, 40), dtype)
+    w, y = matrix(rng, (10, 40), dtype), np.maximum(matrix(rng, (3, 23, 10), dtype), 0)
+    passed = g * (y > 0) if relu else g
+    gx, gw, gb = gpu.linear_backward(g, x, w, y if relu else None, True)
+    check(gx, passed, w, "highest")
+    rows = passed.reshape(-1, 10)
+    check(gw, rows.T, x.reshape(-1, 40), "highest")
+    check(gb, rows.T, np.ones(69, dtype), "highest")
+    assert gpu.linear_backward(g, None, None, None, False) == (None, None, None)
+
+
 def test_precision_of_float32() -> None:
     """Three TF32 products are about as good as float32's FMA; one is some thousand times worse, and is what allow_tf32 takes."""
     rng = np.random.default_rng(6)

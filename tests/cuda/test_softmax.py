@@ -65,23 +65,34 @@ def test_not_contiguous() -> None:
 @pytest.mark.parametrize("classes", [10, 77, 1500])
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 @pytest.mark.parametrize("weighted", [False, True])
-def test_cross_entropy(weighted: bool, smoothing: float, classes: int, dtype: Any) -> None:
+@pytest.mark.parametrize("reduction", ["none", "sum", "mean"])
+def test_cross_entropy(
+    reduction: str, weighted: bool, smoothing: float, classes: int, dtype: Any
+) -> None:
     rows = 21
     logits = normal((rows, classes), dtype, scale=2)
     rng = np.random.default_rng(1)
     target = rng.integers(0, classes, rows)
     target[[2, 20]] = -100
     weight = rng.uniform(0.5, 2, classes).astype(dtype) if weighted else None
-    loss, lse = gpu.cross_entropy(logits, target, weight, -100, smoothing)
-    wanted = spec.cross_entropy(exact(logits), target, exact(weight), -100, smoothing)
+    loss, lse, scale = gpu.cross_entropy(logits, target, weight, -100, smoothing, reduction)
+    wanted = spec.cross_entropy(exact(logits), target, exact(weight), -100, smoothing, reduction)
     assert loss.dtype == dtype
     assert_close(loss, wanted[0], dtype, ROUNDINGS)
     assert_close(lse, wanted[1], lse.dtype, ROUNDINGS)
+    assert_close(scale, wanted[2], dtype, ROUNDINGS)
     for shape in ((rows,), ()):
         g = normal(shape, dtype, seed=2)
-        gx = gpu.cross_entropy_backward(g, logits, target, lse, weight, -100, smoothing)
+        gx = gpu.cross_entropy_backward(g, scale, logits, target, lse, weight, -100, smoothing)
         wanted_gx = spec.cross_entropy_backward(
-            exact(g), exact(logits), target, exact(lse), exact(weight), -100, smoothing
+            exact(g),
+            exact(scale),
+            exact(logits),
+            target,
+            exact(lse),
+            exact(weight),
+            -100,
+            smoothing,
         )
         assert_close(gx, wanted_gx, dtype, ROUNDINGS)
         assert not gx[[2, 20]].any()
@@ -92,7 +103,7 @@ def test_target_that_is_no_class() -> None:
     target = np.zeros(300, np.int64)
     target[270] = 10
     with pytest.raises(IndexError, match="target 10 is out of bounds for 10 classes"):
-        gpu.cross_entropy(logits, target, None, -100, 0.0)
+        gpu.cross_entropy(logits, target, None, -100, 0.0, "mean")
 
 
 # Held in registers by a warp or a block, read again; columns
@@ -119,5 +130,5 @@ def test_memory_is_used_well_by_cross_entropy(
     logits, target = normal(shape, dtype), np.arange(shape[0])
     weight, g = normal(shape[1:], dtype, seed=1), normal(shape[:1], dtype, seed=2)
     with memory_used_well(monkeypatch, "cross_entropy_rows<", "cross_entropy_rows_backward<"):
-        _, lse = gpu.cross_entropy(logits, target, weight, -100, 0.1)
-        gpu.cross_entropy_backward(g, logits, target, lse, weight, -100, 0.1)
+        _, lse, scale = gpu.cross_entropy(logits, target, weight, -100, 0.1, "none")
+        gpu.cross_entropy_backward(g, scale, logits, target, lse, weight, -100, 0.1)

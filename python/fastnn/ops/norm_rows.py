@@ -35,13 +35,18 @@ def _wide(x: Tensor) -> Tensor:
 
 
 def _trailing(
-    x: Tensor, normalized_shape: Shape, operation: str, **given: Tensor | None
+    x: Tensor,
+    normalized_shape: Shape,
+    operation: str,
+    weight: Tensor | None,
+    bias: Tensor | None = None,
 ) -> tuple[int, ...]:
     """``normalized_shape`` as a tuple, once it is known to be the end of x's shape and that of the parameters.
 
     Raises:
         RuntimeError: it is not, or the dtypes differ.
     """
+    data = x._data
     if type(normalized_shape) is tuple and list(map(type, normalized_shape)) == [int]:
         shape = normalized_shape  # as layers hold it
     elif isinstance(normalized_shape, int):
@@ -52,27 +57,28 @@ def _trailing(
         raise RuntimeError(
             f"{operation}: expected normalized_shape to be at least 1-dimensional, got {shape}"
         )
-    if x._data.dtype.kind in "iub":
+    if data.dtype.kind in "iub":
         raise RuntimeError(f"{operation}: expects a floating tensor, got {x.dtype}")
-    if x._data.shape[-len(shape) :] != shape:
+    if data.shape[-len(shape) :] != shape:
         raise RuntimeError(
             f"{operation}: given normalized_shape={list(shape)}, expected input with shape [*, "
-            f"{', '.join(map(str, shape))}], but got input of size {tuple(x._data.shape)}"
+            f"{', '.join(map(str, shape))}], but got input of size {tuple(data.shape)}"
         )
-    for name, t in given.items():
+    for name, t in (("weight", weight), ("bias", bias)):
         if t is None:
             continue
-        if type(t._data) is not type(x._data):
-            same_device(x, t)
-        if t._data.shape != shape:
+        own = t._data
+        if own.shape == shape and own.dtype == data.dtype and type(own) is type(data):
+            continue
+        same_device(x, t)
+        if own.shape != shape:
             raise RuntimeError(
                 f"{operation}: expected {name} to be of same shape as normalized_shape {list(shape)}, got "
-                f"{tuple(t._data.shape)}"
+                f"{tuple(own.shape)}"
             )
-        if t._data.dtype != x._data.dtype:
-            raise RuntimeError(
-                f"{operation}: input is {x.dtype}, {name} is {t.dtype}; they must be the same"
-            )
+        raise RuntimeError(
+            f"{operation}: input is {x.dtype}, {name} is {t.dtype}; they must be the same"
+        )
     return shape
 
 
@@ -128,7 +134,7 @@ def layer_norm(
     tensor([[-1.0000,  1.0000],
             [-1.0000,  1.0000]])
     """
-    shape = _trailing(input, normalized_shape, "layer_norm", weight=weight, bias=bias)
+    shape = _trailing(input, normalized_shape, "layer_norm", weight, bias)
     data = input._data
     if data.dtype.itemsize < 4:
         w32, b32 = (None if t is None else _wide(t) for t in (weight, bias))
@@ -137,14 +143,13 @@ def layer_norm(
         return input.clone()
     w = None if weight is None else weight._data
     b = None if bias is None else bias._data
-    rows = data
-    if len(shape) > 1 or data.ndim != 2:
+    rows, n = data, shape[-1]
+    if len(shape) > 1:
         n = math.prod(shape)
-        rows = data.reshape(-1, n)
         w = None if w is None else w.reshape(n)
         b = None if b is None else b.reshape(n)
-    if not rows.flags.c_contiguous:
-        rows = np.ascontiguousarray(rows, like=rows)
+    if len(shape) > 1 or data.ndim != 2:
+        rows = data.reshape(-1, n)
     y, mean, invstd = by_type[type(data)].layer_norm(rows, w, b, eps)
     if rows is not data:
         y = y.reshape(data.shape)
@@ -202,7 +207,7 @@ def rms_norm(
 
     B. Zhang, R. Sennrich, "Root mean square layer normalization", 2019.
     """
-    shape = _trailing(input, normalized_shape, "rms_norm", weight=weight)
+    shape = _trailing(input, normalized_shape, "rms_norm", weight)
     data = input._data
     if data.dtype.itemsize < 4:
         given = None if weight is None else _wide(weight)

@@ -182,10 +182,13 @@ def permute(input: Tensor, *dims: Any) -> Tensor:
     ndim = input._data.ndim
     if len(axes) != ndim:
         raise RuntimeError(f"permute: got {len(axes)} dims {axes} for a tensor of {ndim}")
-    axes = tuple(normalize_dim(a, ndim) for a in axes)
-    if len(set(axes)) != ndim:
-        raise RuntimeError(f"permute: repeated dim in {axes}")
-    inverse = tuple(sorted(range(ndim), key=axes.__getitem__))
+    if sorted(axes) != list(range(ndim)):
+        axes = tuple(normalize_dim(a, ndim) for a in axes)
+        if len(set(axes)) != ndim:
+            raise RuntimeError(f"permute: repeated dim in {axes}")
+    inverse = None
+    if input._requires_grad and mode.enabled:
+        inverse = tuple(sorted(range(ndim), key=axes.__getitem__))
     return _view(input, input._data.transpose(axes), PermuteBackward0, inverse)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fastnn.backends.numpy import softmax as spec
+from fastnn.backends import numpy as spec
 from fastnn.backends.gpu._arrays import (
     accumulator,
     contiguous,
@@ -14,6 +14,7 @@ from fastnn.backends.gpu._arrays import (
     kernels,
     stream,
 )
+from fastnn.backends.numpy.softmax import reduce_loss
 from fastnn.backends.protocol import Array
 
 
@@ -85,7 +86,7 @@ def cross_entropy(
         raise IndexError(
             f"cross_entropy: target {int(labels[row - 1])} is out of bounds for {classes} classes"
         )
-    value, scale = spec.reduce_loss(loss, target, weight, ignore_index, reduction)
+    value, scale = reduce_loss(loss, target, weight, ignore_index, reduction)
     return value, lse, scale
 
 
@@ -106,7 +107,7 @@ def cross_entropy_backward(
         )
     gx = empty_like(logits)
     kernels.cross_entropy_backward(
-        contiguous(np.broadcast_to((g * scale).astype(lse.dtype, copy=False), lse.shape)),
+        contiguous(np.broadcast_to((g * scale).astype(logits.dtype, copy=False), lse.shape)),
         contiguous(logits),
         contiguous(target),
         contiguous(lse),
