@@ -75,7 +75,7 @@ GOALS: dict[str, list[Goal]] = {
             peers="torch eager",
             rows="MNIST MLP step, batch [16]*",
             title="training: MNIST MLP, batch 1 to 64, to torch eager",
-            why="at batch 64 kernels alone, three quarters of the time and most of them matrix products, take more than a"
+            why="at batch 64 kernels alone, three quarters of the time and most of them matrix products, take about a"
             " quarter of PyTorch's",
         ),
     ],

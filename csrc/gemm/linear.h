@@ -1,4 +1,7 @@
-// Gradients of y = activation(x weight^T + bias), by the kernels of products, sums and ReLU.
+// Gradients of y = activation(x weight^T + bias), by the kernels of products, sums and ReLU: one
+// call for a layer's backward pass, where small layers spend most of their time between calls. The
+// backward pass of an MLP 784-128-64-10 at batch 1, two threads of a Zen 3: 56 us with a call for
+// each of them, 44 with one for a layer (and one for the loss's mean and its gradient).
 #pragma once
 
 #include <cstdint>
