@@ -58,7 +58,23 @@ def _references(holder: dict[int, Any]) -> int:
     return sys.getrefcount(g)
 
 
+def _references_to_base(view: Any) -> int:
+    """The same of the array that ``view`` shows."""
+    return sys.getrefcount(view.base)
+
+
 _UNSHARED = _references({0: np.zeros(1)})
+_UNSHARED_BASE = _references_to_base(np.zeros((1, 1)).reshape(1))
+
+
+def _owns(g: Any) -> bool:
+    """Whether ``g`` has its memory for itself: its own, or all of an array that only this view of it holds."""
+    base = g.base
+    if not isinstance(base, np.ndarray):
+        return True
+    size = base.size
+    del base
+    return size == g.size and g.flags.c_contiguous and _references_to_base(g) <= _UNSHARED_BASE
 
 
 def _sum_arrays(a: Any, b: Any) -> Any:
@@ -272,7 +288,7 @@ def _accumulate(leaf: Tensor, g: Any, shared: bool, create_graph: bool) -> None:
         leaf._grad = g if old is None else old + g
     elif old is None:
         if type(g) is np.ndarray:
-            if shared or isinstance(g.base, np.ndarray) or not g.flags.writeable:
+            if shared or not g.flags.writeable or not _owns(g):
                 g = g.copy()
         elif not _device.is_device_array(g):
             g = np.asarray(g)
