@@ -278,3 +278,64 @@ def test_numpy_integer_gradient_of_wrong_dtype_is_cast() -> None:
     assert x.grad.dtype is fastnn.float32
     assert x.grad.tolist() == [2, 4]
     assert np.asarray(x.grad).dtype == np.float32
+
+
+class Returns(fastnn.autograd.Function):
+    """The identity of two inputs, whose gradients are what ``gradients`` makes."""
+
+    gradients: Any = None
+
+    @staticmethod
+    def forward(ctx: Any, a: Any, b: Any) -> Any:
+        return a + b
+
+    @staticmethod
+    def backward(ctx: Any, g: Any) -> Any:
+        return Returns.gradients(g)
+
+
+def test_leaf_gradients_have_memory_of_their_own() -> None:
+    """``grad`` is written in place: what others hold is copied, and nothing else is."""
+    held: dict[str, Any] = {}
+
+    def fresh(g: Any) -> Any:  # two arrays that only their views hold
+        arrays = np.full((2, 3), 2.0, np.float32), np.full((6, 1), 3.0, np.float32)
+        held["addresses"] = [a.ctypes.data for a in arrays]
+        return tuple(fastnn.from_numpy(a.reshape(6)) for a in arrays)
+
+    def same(g: Any) -> Any:  # two views of one array
+        array = np.full((2, 3), 2.0, np.float32)
+        return tuple(fastnn.from_numpy(array.reshape(6)) for _ in "ab")
+
+    def kept(g: Any) -> Any:  # the array is held elsewhere
+        held["array"] = np.full((2, 3), 2.0, np.float32)
+        return fastnn.from_numpy(held["array"].reshape(6)), None
+
+    def part(g: Any) -> Any:
+        return fastnn.from_numpy(np.full(600, 2.0, np.float32)[:6]), None
+
+    def reversed_(g: Any) -> Any:
+        return fastnn.from_numpy(np.arange(6, dtype=np.float32)[::-1]), None
+
+    def gradients(function: Any) -> list[Any]:
+        Returns.gradients = staticmethod(function)
+        leaves = [fastnn.zeros(6, requires_grad=True) for _ in "ab"]
+        Returns.apply(*leaves).sum().backward()
+        return [None if x.grad is None else x.grad.numpy() for x in leaves]
+
+    a, b = gradients(fresh)
+    assert [a.ctypes.data, b.ctypes.data] == held["addresses"]
+    a, b = gradients(same)
+    assert not np.shares_memory(a, b)
+    a, _ = gradients(kept)
+    assert not np.shares_memory(a, held["array"])
+    a, _ = gradients(part)
+    assert a.base is None
+    a, _ = gradients(reversed_)
+    assert a.flags.c_contiguous
+    assert a.tolist() == [5, 4, 3, 2, 1, 0]
+
+    x, g = fastnn.zeros(2, 3, requires_grad=True), fastnn.ones(6)
+    x.reshape(6).backward(g)
+    assert x.grad is not None
+    assert not np.shares_memory(x.grad.numpy(), g.numpy())
