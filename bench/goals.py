@@ -46,15 +46,15 @@ GOALS: dict[str, list[Goal]] = {
             mean=2.0,
             least=1.0,
             why="Winograd, which saves multiplications, serves 3 x 3 alone; 1 x 1,"
-            " 7 x 7 and grouped convolutions are at 58 to 88% of the FMA peak, like PyTorch's; of one to six channels, tiles"
+            " 7 x 7 and grouped convolutions are at 54 to 88% of the FMA peak, like PyTorch's; of one to six channels, tiles"
             " begin and end for few terms",
         )
     ],
     "pool": [
         Goal(
             mean=5.0,
-            why="2 x 2 windows move 41 to 82 GB/s, more than copies of large arrays (36), 3 x 3 windows of 51 MB half to three"
-            " quarters of that",
+            why="2 x 2 windows move 34 to 82 GB/s, more than copies of large arrays (31 to 36), 3 x 3 windows of 51 MB half to"
+            " three quarters of that",
         )
     ],
     "norm": [Goal(least=1.0)],
@@ -67,8 +67,8 @@ GOALS: dict[str, list[Goal]] = {
         Goal(
             mean=3.0,
             least=1.5,
-            why="steps of GPT, LSTM and BiLSTM are matrix products for half of the time and more, at 90% of the FMA peak,"
-            " which PyTorch's reach too; of convolutional networks, Winograd's products and transforms",
+            why="steps of GPT, LSTM and BiLSTM are matrix products for half of the time and more, near the FMA peak, as"
+            " PyTorch's are; of convolutional networks, Winograd's products and transforms",
         ),
         Goal(
             least=4.0,
@@ -85,7 +85,7 @@ GOALS: dict[str, list[Goal]] = {
             mean=3.0,
             peers="torch*",
             title="inference, to torch",
-            why="LSTM, GPT and MLP are matrix products at 90% of the FMA peak for three quarters of the time and more;"
+            why="LSTM, GPT and MLP are matrix products near the FMA peak for three quarters of the time and more;"
             " PyTorch's compiler has no Python between the kernels of one image",
         ),
     ],
@@ -95,33 +95,32 @@ GOALS: dict[str, list[Goal]] = {
 CAUSES: list[tuple[str, str]] = [
     ("overhead: import*", "NumPy's own import is two thirds of it"),
     ("gemm: *precision*", "only AMX gains by parts: without it the product is float32's own"),
-    ("gemm: 256 x 256", "at 86% of the FMA peak: the rest is packing, each tile's beginning and end, and two threads that meet"),
-    ("gemm: 512 x 512*", "at 91% of the FMA peak: packing takes 4% for A and 2% for B, the rest is each tile's beginning and end"),
+    ("gemm: 256 x 256", "packing, each tile's beginning and end, and two threads that meet"),
+    ("gemm: 512 x 512*", "of a Zen 4's time packing takes 4% for A and 2% for B; the rest beside the FMAs is each tile's beginning and end"),
     ("gemm: 257 x 257", "the last column takes a 33rd vector of each row, 3% of the time"),
-    ("gemm: 4096 x 4096", "at 83% of the FMA peak, where OpenBLAS reaches 94%: not known yet; larger groups of packed panels changed nothing"),
-    ("gemm: [1-4][0-9][0-9][0-9] x [1-4][0-9][0-9][0-9]", "at 93% of the FMA peak on one thread, where OpenBLAS reaches 97%: each tile's beginning and end takes 5%, packing 3%"),
+    ("gemm: 4096 x 4096", "at 80 to 83% of the FMA peak, where OpenBLAS reaches 89 to 94%: not known yet; larger groups of packed panels changed nothing"),
+    ("gemm: [1-4][0-9][0-9][0-9] x [1-4][0-9][0-9][0-9]", "on one thread 4% behind OpenBLAS: of a Zen 4's time each tile's beginning and end takes 5%, packing 3%"),
     ("gemm: 65 x 65", "a seventh of the kernel's time goes into the last column, which takes a vector of its own"),
-    ("norm: layer norm (4096, 256)", "its 12 MB pass through a cache shared with other machines: the gradient's kernel took 0.2 to 0.5 ms from run to run"),
     ("elementwise: three operations*", "three passes over memory, where PyTorch's compiler makes one"),
     ("training: MNIST MLP step, batch 256", "half of the time is products"),
     ("training: LSTM*", "nearly all of the time is products"),
-    ("training: GPT*", "two thirds of the time are products at 90% of the FMA peak"),
+    ("training: GPT*", "two thirds of the time are products near the FMA peak"),
     ("training: BiLSTM*", "four fifths of the time are the layers' kernels, of which products are half and gates a tenth"),
     ("conv: (32, 3, 32, 32) to 32*stride 1, N??[CW]", "27 terms a sum: to begin and end its tile takes a fifth of the time"),
     ("conv: (128, 1, 28, 28) to 32*stride 1, N??[CW]", "its 11 MB of results, whose lines are read before they are written, pass at the memory's bandwidth"),
     ("conv: (8, 3, 112, 112)*NCHW", "a tenth of the time are copies to channels last and back"),
-    ("conv: (8, 64, 56, 56)*NCHW", "packing takes a fifth of the time"),
-    ("inference: ResNet-20, batch 1", "45% of the time are Python's calls and small passes: batch norms, ReLUs and sums, which ONNX Runtime folds into its convolutions"),
+    ("conv: (8, 64, 56, 56)*NCHW", "packing takes a seventh (Zen 3) to a fifth (Zen 4) of the time"),
+    ("inference: ResNet-20, batch 1", "nearly half of the time are Python's calls and small passes: batch norms, ReLUs and sums, which ONNX Runtime folds into its convolutions"),
     ("inference: ResNet-20*", "its blocks call layers one by one, whose batch norms, ReLUs and sums are passes of their own; ONNX Runtime folds them"),
     ("inference: MNIST CNN with log_softmax*", "it calls layers one by one, whose ReLUs and poolings are passes of their own"),
-    ("inference: MNIST CNN, batch 1", "a quarter of the time are Python's calls, a twelfth Winograd's weights, which are transformed at each call"),
-    ("inference: MNIST CNN, batch 8", "threads wait for a sixth of the time, and Winograd's weights are transformed at each call"),
+    ("inference: MNIST CNN, batch 1", "a quarter (Zen 4) to half (Zen 3) of the time are Python's calls, a twelfth (Zen 4) Winograd's weights, which are transformed at each call"),
+    ("inference: MNIST CNN, batch 8", "a sixth of the time are Python's calls, and Winograd's weights are transformed at each call"),
     ("inference: MNIST MLP, batch 1", "Python's calls"),
-    ("inference: MNIST MLP, batch 128", "four fifths of the time are products at 90% of the FMA peak; the rest is Python's calls and ReLUs of their own"),
+    ("inference: MNIST MLP, batch 128", "four fifths of the time are products near the FMA peak; the rest is Python's calls and ReLUs of their own"),
     ("inference: LSTM language model, batch 1", "threads wait, and weights are packed at each call, for a third of the time"),
     ("inference: LSTM language model, batch 32", "four fifths of the time are the layers' products"),
-    ("inference: GPT, batch 1", "three fifths of the time are products, a fifth Python's calls between the kernels"),
-    ("inference: GPT, batch 32", "three quarters of the time are products at 90% of the FMA peak"),
+    ("inference: GPT, batch 1", "three fifths of the time are products, a fifth to a quarter Python's calls between the kernels"),
+    ("inference: GPT, batch 32", "three quarters of the time are products near the FMA peak"),
     ("inference: BiLSTM*", "four fifths of the time are the layers' kernels, whose weights are packed at each call"),
 ]  # fmt: skip
 
