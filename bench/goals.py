@@ -105,6 +105,7 @@ CAUSES: list[tuple[str, str]] = [
     ("training: MNIST MLP step, batch 256", "half of the time is products"),
     ("training: LSTM*", "nearly all of the time is products"),
     ("training: GPT*", "two thirds of the time are products near the FMA peak"),
+    ("training: DCGAN*", "four fifths of the time are convolutions of 4 x 4 and their gradients, which Winograd does not serve"),
     ("training: BiLSTM*", "four fifths of the time are the layers' kernels, of which products are half and gates a tenth"),
     ("conv: (32, 3, 32, 32) to 32*stride 1, N??[CW]", "27 terms a sum: to begin and end its tile takes a fifth of the time"),
     ("conv: (128, 1, 28, 28) to 32*stride 1, N??[CW]", "its 11 MB of results, whose lines are read before they are written, pass at the memory's bandwidth"),
