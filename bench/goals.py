@@ -45,9 +45,8 @@ GOALS: dict[str, list[Goal]] = {
         Goal(
             mean=2.0,
             least=1.0,
-            why="Winograd, which saves multiplications, serves 3 x 3 alone; 1 x 1,"
-            " 7 x 7 and grouped convolutions are at 54 to 88% of the FMA peak, like PyTorch's; of one to six channels, tiles"
-            " begin and end for few terms",
+            why="Winograd, which saves multiplications, serves 3 x 3 alone; 1 x 1, 7 x 7 and grouped convolutions are at 54 to"
+            " 88% of the FMA peak, like PyTorch's; of one to six channels, tiles begin and end for few terms",
         )
     ],
     "pool": [

@@ -32,10 +32,11 @@ double sum_of_weights(const CrossEntropy& call, int64_t rows) {
     int64_t count = 0;
     double total = 0;
     for (int64_t row = 0; row < rows; ++row) {
-        const bool counts = call.target[row] != call.ignore_index;
+        const int64_t t = call.target[row]; // read once: it may change meanwhile
+        const bool counts = t != call.ignore_index;
         count += counts;
-        if (weight && counts)
-            total += weight[call.target[row]];
+        if (weight && counts && t >= 0 && t < call.classes)
+            total += weight[t];
     }
     return weight ? total : static_cast<double>(count);
 }

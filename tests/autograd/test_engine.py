@@ -311,6 +311,11 @@ def test_leaf_gradients_have_memory_of_their_own() -> None:
         held["array"] = np.full((2, 3), 2.0, np.float32)
         return fastnn.from_numpy(held["array"].reshape(6)), None
 
+    def buffer(g: Any) -> Any:  # the array's own memory is another object's
+        held["bytes"] = bytearray(24)
+        array = np.frombuffer(held["bytes"], np.float32).reshape(2, 3)
+        return fastnn.from_numpy(array.reshape(6)), None
+
     def part(g: Any) -> Any:
         return fastnn.from_numpy(np.full(600, 2.0, np.float32)[:6]), None
 
@@ -329,6 +334,8 @@ def test_leaf_gradients_have_memory_of_their_own() -> None:
     assert not np.shares_memory(a, b)
     a, _ = gradients(kept)
     assert not np.shares_memory(a, held["array"])
+    a, _ = gradients(buffer)
+    assert not np.shares_memory(a, np.frombuffer(held["bytes"], np.float32))
     a, _ = gradients(part)
     assert a.base is None
     a, _ = gradients(reversed_)

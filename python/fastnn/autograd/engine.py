@@ -69,12 +69,12 @@ _UNSHARED_BASE = _references_to_base(np.zeros((1, 1)).reshape(1))
 
 def _owns(g: Any) -> bool:
     """Whether ``g`` has its memory for itself: its own, or all of an array that only this view of it holds."""
-    base = g.base
-    if not isinstance(base, np.ndarray):
-        return True
-    size = base.size
-    del base
-    return size == g.size and g.flags.c_contiguous and _references_to_base(g) <= _UNSHARED_BASE
+    return not isinstance(g.base, np.ndarray) or (
+        g.base.size == g.size
+        and g.base.flags.owndata
+        and g.flags.c_contiguous
+        and _references_to_base(g) <= _UNSHARED_BASE
+    )
 
 
 def _sum_arrays(a: Any, b: Any) -> Any:
